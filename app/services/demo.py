@@ -1,0 +1,148 @@
+"""The demo pack: our own datasets, four models, one board, brought in step by step by the ordinary use cases."""
+
+import io
+import zipfile
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.db.tables import AuditEntry, Dataset, JobState, Model, Run, Upload
+from app.services import audit, benchmarks, datasets, models, runs
+from app.services.accounts import Person, system_person
+from app.settings import Settings
+from app.storage.blobs import BlobStore
+
+FOLDER = Path(__file__).resolve().parents[2] / "demo"
+BENCHMARK = "Help desk demo"
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+
+_LANGUAGES = ("eng-Latn", "deu-Latn", "cmn-Hans")
+DATASETS: dict[str, datasets.UploadForm] = {
+    "help-centre.zip": datasets.UploadForm(
+        "Help centre search",
+        "Retrieval",
+        _LANGUAGES,
+        "210 customer questions on 160 articles of a smart-home help desk, graded relevance.",
+    ),
+    "similar-requests.csv": datasets.UploadForm(
+        "Similar requests", "STS", _LANGUAGES, "200 pairs of help-desk sentences, 0 (unrelated) to 5 (the same)."
+    ),
+    "tickets.jsonl": datasets.UploadForm(
+        "Ticket intents", "Classification", _LANGUAGES, "360 tickets in 12 intents, half to learn from."
+    ),
+}
+MODELS = (
+    models.ModelForm(MINILM),
+    models.ModelForm(loader="bm25"),
+    models.ModelForm(loader="random"),
+)
+VARIANT_DIMENSIONS = 128
+
+
+def begin(session: Session, settings: Settings, blobs: BlobStore) -> bool:
+    """Start loading the demo into an empty house, once.
+
+    Returns:
+        Whether it was begun now.
+    """
+    used = any(session.scalar(select(table.id).limit(1)) is not None for table in (Dataset, Upload, Model))
+    if used or _noted(session, "demo.load"):
+        return False
+    person = system_person(session)
+    for form in MODELS:
+        models.register(session, person, form)
+    for file_name, upload_form in DATASETS.items():
+        datasets.receive(
+            session,
+            blobs,
+            person,
+            upload_form,
+            file=io.BytesIO(file_bytes(file_name)),
+            file_name=file_name,
+            max_bytes=settings.upload_max_bytes,
+        )
+    benchmarks.create(
+        session,
+        person,
+        name=BENCHMARK,
+        description="A fictional company's help desk in English, German and Chinese.",
+        dataset_slugs=[],
+    )
+    audit.record(session, person, "demo.load", BENCHMARK)
+    return True
+
+
+def advance(session: Session) -> bool:
+    """Do what the demo's next step needs, as far as the workers have come; safe to call at any time.
+
+    Returns:
+        Whether everything is done (or was never begun), so that there is nothing left to wait for.
+    """
+    if not _noted(session, "demo.load") or _noted(session, "demo.ready"):
+        return True
+    person = system_person(session)
+    uploads = session.scalars(select(Upload).where(Upload.owner_id == person.id)).all()
+    rows = session.scalars(select(Model).where(Model.created_by == person.id)).all()
+    board = datasets.slugify(BENCHMARK)
+    for upload in uploads:
+        if upload.published_revision_id is None and upload.state == JobState.DONE and (upload.report or {}).get("ok"):
+            datasets.publish(session, person, upload.id, benchmark_slug=board)
+    _ensure_variant(session, person, rows)
+    ready = [row.id for row in rows if row.state == JobState.DONE]
+    published = [upload.dataset_id for upload in uploads if upload.dataset_id is not None]
+    if ready and published and not _all_queued(session, ready, published):
+        runs.queue_product(session, person, model_ids=ready, dataset_ids=published)
+    still_working = any(job.state in runs.OPEN_STATES for job in (*uploads, *rows))
+    if still_working or len(rows) < len(MODELS):
+        return False
+    if any(row.truncate_dim for row in rows) or not _inspected(rows, MINILM):
+        audit.record(session, person, "demo.ready", BENCHMARK)
+        return True
+    return False
+
+
+def file_bytes(file_name: str) -> bytes:
+    """One demo file as a user would upload it; the BEIR folder comes as a zip.
+
+    Raises:
+        FileNotFoundError: the demo folder is not beside the code.
+    """
+    path = FOLDER / file_name
+    return path.read_bytes() if path.suffix != ".zip" else _zipped(path.with_suffix(""))
+
+
+def _zipped(folder: Path) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                # A fixed time, so that the same texts are the same file.
+                entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), (2026, 1, 1, 0, 0, 0))
+                archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def _noted(session: Session, action: str) -> bool:
+    return session.scalar(select(AuditEntry.id).where(AuditEntry.action == action).limit(1)) is not None
+
+
+def _inspected(rows: list[Model] | tuple[Model, ...], name: str) -> bool:
+    return any(row.name == name and row.state == JobState.DONE for row in rows)
+
+
+def _ensure_variant(session: Session, person: Person, rows: list[Model]) -> None:
+    base = next((row for row in rows if row.name == MINILM and not row.variant and row.state == JobState.DONE), None)
+    if base is not None and not any(row.truncate_dim for row in rows):
+        variant = models.add_variant(session, person, base.id, models.ModelForm(truncate_dim=VARIANT_DIMENSIONS))
+        rows.append(variant)
+
+
+def _all_queued(session: Session, model_ids: list[int], dataset_ids: list[int]) -> bool:
+    revisions = runs.newest_revisions(session, set(dataset_ids)).values()
+    queued = session.execute(
+        select(Run.model_id, Run.dataset_revision_id).where(
+            Run.model_id.in_(model_ids), Run.dataset_revision_id.in_(revisions)
+        )
+    ).all()
+    return len(set(queued)) == len(model_ids) * len(dataset_ids)

@@ -1,0 +1,278 @@
+"""The registry of models: register, inspect, correct, and variants as rows of their own."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.db.tables import JobState, Model, Run
+from app.errors import Conflict, Invalid, NotFound
+from app.queue import wake_after_commit
+from app.services import audit, jobs
+from app.services.accounts import Person
+
+LOADERS = ("dense", "bm25", "random")
+DTYPES = ("float32", "bfloat16", "float16")
+BUILT_IN = {"bm25": "baseline/bm25", "random": "baseline/random-vectors"}
+ATTRIBUTES = (
+    "parameters",
+    "dimensions",
+    "max_tokens",
+    "memory_mb",
+    "memory_dtype",
+    "licence",
+    "languages",
+    "similarity",
+    "prompts",
+    "training_datasets",
+)
+"""What an inspection finds and an admin may correct."""
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHORT_DTYPE = {"bfloat16": "bf16", "float16": "fp16"}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelForm:
+    """What an admin says about a model. `source` is hub, folder or builtin."""
+
+    name: str = ""
+    loader: str = "dense"
+    source: str = "hub"
+    path: str | None = None
+    revision: str = ""
+    truncate_dim: int | None = None
+    max_tokens: int | None = None
+    dtype: str = "float32"
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    label: str = ""
+    """A word for the variant; made from its choices when empty."""
+
+
+def register(session: Session, person: Person, form: ModelForm) -> Model:
+    """Add a model and queue its inspection.
+
+    Raises:
+        Invalid: with a message for each field.
+        Conflict: the same model, revision and variant is registered.
+    """
+    form = _checked(form)
+    model = _row(form, person)
+    _refuse_twin(session, model)
+    session.add(model)
+    session.flush()
+    audit.record(session, person, "model.register", title(model), {"revision": model.revision, "source": model.source})
+    wake_after_commit(session, "light")
+    return model
+
+
+def add_variant(session: Session, person: Person, model_id: int, form: ModelForm) -> Model:
+    """Add a row for the same weights under other choices; ready at once when the model is inspected.
+
+    Only the choices of `form` count; name, revision and source are the model's.
+
+    Raises:
+        Invalid: a choice the model cannot have, or none that differs.
+        Conflict: this variant is registered.
+    """
+    base = get(session, model_id)
+    if base.state != JobState.DONE:
+        raise Invalid("Variants can be added once the model is inspected.", code="model_not_ready")
+    fields: dict[str, str] = {}
+    if base.loader != "dense":
+        fields[""] = "A baseline has no variants."
+    if form.truncate_dim and base.dimensions and form.truncate_dim > base.dimensions:
+        fields["truncate_dim"] = f"The model has only {base.dimensions} dimensions."
+    if form.max_tokens and base.max_tokens and form.max_tokens > base.max_tokens:
+        fields["max_tokens"] = f"The model reads only {base.max_tokens} tokens."
+    if fields:
+        raise Invalid("The form has fields to mend.", details={"fields": fields})
+    checked = _checked(
+        replace(form, name=base.name, loader=base.loader, source=base.source, path=base.path, revision=base.revision)
+    )
+    variant = _row(checked, person)
+    variant.state, variant.found, variant.corrected = JobState.DONE, base.found, base.corrected
+    apply_attributes(variant)
+    _refuse_twin(session, variant)
+    session.add(variant)
+    session.flush()
+    audit.record(session, person, "model.variant", title(variant))
+    return variant
+
+
+def inspected(session: Session, held: jobs.Claim, *, revision: str, found: Mapping[str, Any]) -> bool:
+    """Store what an inspection found; what an admin corrected stays.
+
+    Returns:
+        False when the claim was lost.
+
+    Raises:
+        Conflict: the resolved revision is registered already under this name and variant.
+    """
+    model = get(session, held.id)
+    model.revision, model.found = model.revision or revision, dict(found)
+    _refuse_twin(session, model)
+    apply_attributes(model)
+    session.flush()
+    return jobs.finish(session, held, JobState.DONE)
+
+
+def correct(session: Session, person: Person, model_id: int, values: Mapping[str, Any]) -> Model:
+    """Set attributes by hand; None gives the inspected value back.
+
+    Raises:
+        Invalid: an attribute that does not exist or a number out of range.
+    """
+    model = get(session, model_id)
+    fields = {name: "There is no such attribute." for name in values if name not in ATTRIBUTES}
+    for name in ("parameters", "dimensions", "max_tokens", "memory_mb"):
+        value = values.get(name)
+        if value is not None and not 0 <= value < 2**53:
+            fields[name] = "Give a number that is not negative."
+    if fields:
+        raise Invalid("The form has fields to mend.", details={"fields": fields})
+    corrected = {**model.corrected, **values}
+    model.corrected = {name: value for name, value in corrected.items() if value is not None}
+    apply_attributes(model)
+    audit.record(session, person, "model.correct", title(model), {"attributes": sorted(values)})
+    return model
+
+
+def inspect_again(session: Session, person: Person, model_id: int) -> Model:
+    """Queue a new inspection.
+
+    Raises:
+        Conflict: one waits or works already.
+    """
+    model = get(session, model_id)
+    if model.state in {JobState.QUEUED, JobState.RUNNING}:
+        raise Conflict("An inspection waits or works already.", code="inspection_open")
+    model.state, model.attempt, model.failure, model.failure_code = JobState.QUEUED, 0, None, None
+    audit.record(session, person, "model.inspect", title(model))
+    wake_after_commit(session, "light")
+    return model
+
+
+def remove(session: Session, person: Person, model_id: int) -> None:
+    """Delete a model that has no runs.
+
+    Raises:
+        Conflict: it has runs; results are never lost with their model.
+    """
+    model = get(session, model_id)
+    count = session.scalar(select(func.count()).select_from(Run).where(Run.model_id == model_id))
+    if count:
+        raise Conflict(f"{model.name} has {count} runs; a model with results stays.", code="model_has_runs")
+    session.delete(model)
+    audit.record(session, person, "model.remove", title(model))
+
+
+def get(session: Session, model_id: int) -> Model:
+    """That model, or NotFound."""
+    model = session.get(Model, model_id)
+    if model is None:
+        raise NotFound(f"There is no model with the number {model_id}.")
+    return model
+
+
+def title(model: Model) -> str:
+    """Name and variant in one line."""
+    return f"{model.name} ({model.variant})" if model.variant else model.name
+
+
+def variant_label(form: ModelForm) -> str:
+    """What sets a variant apart, in a word or two; "" for the model as it comes."""
+    parts = [
+        f"{form.truncate_dim} d" if form.truncate_dim else "",
+        f"{form.max_tokens} tokens" if form.max_tokens else "",
+        _SHORT_DTYPE.get(form.dtype, ""),
+        "own prompt" if form.query_prompt is not None or form.document_prompt is not None else "",
+    ]
+    return form.label or " · ".join(part for part in parts if part)
+
+
+def apply_attributes(model: Model) -> None:
+    """Set the columns that count: corrected values before found ones, cut to the variant's choices."""
+    values = {**model.found, **model.corrected}
+    for name in ATTRIBUTES:
+        default: Any = [] if name == "languages" else {} if name == "prompts" else None
+        setattr(model, name, values.get(name, default))
+    if model.truncate_dim and model.dimensions:
+        model.dimensions = min(model.dimensions, model.truncate_dim)
+    if model.max_tokens_limit and model.max_tokens:
+        model.max_tokens = min(model.max_tokens, model.max_tokens_limit)
+
+
+def _checked(form: ModelForm) -> ModelForm:
+    """The form in its stored shape, or Invalid."""
+    if form.loader not in LOADERS:
+        raise Invalid(f"Choose one of {', '.join(LOADERS)}.", details={"fields": {"loader": "Choose one."}})
+    if form.loader != "dense":
+        return ModelForm(name=BUILT_IN[form.loader], loader=form.loader, source="builtin")
+    path = (form.path or "").strip() or None
+    form = replace(form, name=form.name.strip(), label=form.label.strip(), path=path)
+    number = "Give a positive number, or leave it empty."
+    rules = {
+        "name": (
+            bool(_NAME.fullmatch(form.name)) and ".." not in form.name,
+            "Write it as organisation/name, as on the hub; for a folder choose such a name.",
+        ),
+        "source": (form.source in {"hub", "folder"}, "Choose hub or folder."),
+        "path": (
+            (form.source == "folder") == (path is not None),
+            "Name the folder as the workers see it; only for a folder.",
+        ),
+        "revision": (
+            not form.revision or bool(_COMMIT.fullmatch(form.revision)),
+            "A revision is a commit of 40 hexadecimal digits; leave it empty for the newest.",
+        ),
+        "dtype": (form.dtype in DTYPES, f"Choose one of {', '.join(DTYPES)}."),
+        "truncate_dim": (form.truncate_dim is None or form.truncate_dim > 0, number),
+        "max_tokens": (form.max_tokens is None or form.max_tokens > 0, number),
+        "label": (len(form.label) <= 64, "At most 64 characters."),
+    }
+    fields = {name: message for name, (holds, message) in rules.items() if not holds}
+    if fields:
+        raise Invalid("The form has fields to mend.", details={"fields": fields})
+    return form
+
+
+def _row(form: ModelForm, person: Person) -> Model:
+    return Model(
+        name=form.name,
+        revision=form.revision,
+        variant=variant_label(form),
+        loader=form.loader,
+        source=form.source,
+        path=form.path,
+        truncate_dim=form.truncate_dim,
+        max_tokens_limit=form.max_tokens,
+        dtype=form.dtype,
+        query_prompt=form.query_prompt,
+        document_prompt=form.document_prompt,
+        state=JobState.QUEUED,
+        found={},
+        corrected={},
+        created_by=person.id,
+    )
+
+
+def _refuse_twin(session: Session, model: Model) -> None:
+    twin = select(Model.id).where(
+        Model.name == model.name,
+        Model.revision == model.revision,
+        Model.variant == model.variant,
+        Model.id != (model.id or 0),
+    )
+    with session.no_autoflush:
+        if session.scalar(twin) is not None:
+            raise Conflict(
+                f"{title(model)} is registered already at this revision.",
+                code="model_exists",
+                details={"model": model.name},
+            )

@@ -1,0 +1,235 @@
+"""What a worker does when it is woken: claim the next piece of work until none is left."""
+
+import tempfile
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import structlog
+
+from app.core.formats import Limits, canonical
+from app.db.session import Database
+from app.db.tables import DatasetRevision, JobState, Model, Run, Upload
+from app.errors import AppError, RunFailure
+from app.services import datasets, jobs, models, runs
+from app.settings import Settings
+from app.storage.blobs import BlobStore
+from worker.encoders.base import ModelSpec
+from worker.lease import CancelRequested, Lease, LeaseLost, WorkerStopping, worker_stopping
+
+log = structlog.get_logger(__name__)
+
+
+class Shop:
+    """What every task needs: settings, database, files, and this worker's name."""
+
+    def __init__(self, settings: Settings, worker: str) -> None:
+        self.settings = settings
+        self.worker = worker
+        self.database = Database.from_settings(settings)
+        self.blobs = BlobStore(settings.blobs_dir)
+        self.busy = False
+
+    def work_encode(self) -> int:
+        """Evaluate queued runs until none is left; returns how many this worker took."""
+        return self._drain({Run: self._evaluate})
+
+    def work_light(self) -> int:
+        """Validate uploads and inspect models until none is left."""
+        return self._drain({Upload: self._validate, Model: self._inspect})
+
+    def _drain(self, kinds: dict[jobs.JobTable, Callable[[Lease], None]]) -> int:
+        taken = 0
+        self.busy = True
+        try:
+            while not worker_stopping() and (held := self._claim(kinds)) is not None:
+                taken += 1
+                self._attempt(held, kinds[held.table])
+        finally:
+            self.busy = False
+        return taken
+
+    def _claim(self, tables: Iterable[jobs.JobTable]) -> jobs.Claim | None:
+        for table in tables:
+            with self.database.session() as session:
+                held = jobs.claim(session, table, worker=self.worker, lease_seconds=self.settings.lease_seconds)
+            if held is not None:
+                return held
+        return None
+
+    def _attempt(self, held: jobs.Claim, work: Callable[[Lease], None]) -> None:
+        """Do one job; whatever happens, its row says so, unless it is ours no more."""
+        bound = log.bind(job=f"{held.table.__tablename__}/{held.id}", attempt=held.attempt)
+        bound.info("begins")
+        with Lease(self.database, held, self.settings) as lease:
+            try:
+                work(lease)
+                bound.info("done")
+                return
+            except LeaseLost:
+                bound.warning("lease lost, nothing published")
+                return
+            except WorkerStopping:
+                with self.database.session() as session:
+                    jobs.release(session, held)
+                bound.info("given back, the worker is stopping")
+                return
+            except CancelRequested:
+                lease.note("cancelled")
+                self._end(lease, JobState.CANCELLED)
+                return
+            except AppError as error:
+                remedy = getattr(error, "remedy", "")
+                lease.note(f"failed, {error.code}: {error.message}")
+                failure = {"message": error.message, "remedy": remedy, "details": error.details}
+                code = error.code
+            except MemoryError as error:
+                lease.note("".join(traceback.format_exception(error)))
+                failure = {
+                    "message": "The worker ran out of memory.",
+                    "remedy": "Give it more, or lower TOUCHSTONE_BATCH_TOKENS.",
+                }
+                code = "out_of_memory"
+            except Exception as error:
+                bound.exception("failed")
+                lease.note("".join(traceback.format_exception(error)))
+                failure = {
+                    "message": f"Something unforeseen happened: {type(error).__name__}.",
+                    "remedy": "The log below has the details. Try again; if it stays, report it with this log.",
+                }
+                code = "internal"
+            bound.warning("failed", code=code)
+            self._end(lease, JobState.FAILED, failure_code=code, failure=failure)
+
+    def _end(self, lease: Lease, state: JobState, **values: Any) -> None:
+        if lease.held.table is Run:
+            values["log"] = lease.log_text
+        with self.database.session() as session:
+            jobs.finish(session, lease.held, state, **values)
+
+    def _evaluate(self, lease: Lease) -> None:
+        from worker.evaluate import evaluate  # the light worker never comes here and never loads torch
+
+        with self.database.reading() as session:
+            model, revision, _ = runs.inputs(session, lease.held.id)
+            spec = spec_of(model)
+        dataset = canonical.read(self._canonical(revision))
+        evaluation = evaluate(
+            dataset,
+            spec,
+            store=self.settings.vectors_dir,
+            progress=lease,
+            device=self.settings.device,
+            batch_tokens=self.settings.batch_tokens,
+        )
+        evidence = [
+            runs.CellEvidence(item.split, item.subset, item.kind, self._store_arrays(item.arrays))
+            for item in evaluation.evidence
+        ]
+        lease.check()
+        lease.note(f"{evaluation.main_metric} = {evaluation.main_score:.6f}")
+        scores = [runs.CellScore(s.split, s.subset, s.metric, s.value) for s in evaluation.scores]
+        provenance = {
+            **evaluation.provenance,
+            "dataset_revision": revision.revision,
+            "worker": self.worker,
+            "main_metric": evaluation.main_metric,
+        }
+        with self.database.session() as session:
+            published = runs.complete(
+                session,
+                lease.held,
+                main_score=evaluation.main_score,
+                scores=scores,
+                evidence=evidence,
+                provenance=provenance,
+                log=lease.log_text,
+            )
+        if not published:
+            raise LeaseLost
+
+    def _validate(self, lease: Lease) -> None:
+        from worker.validation import validate
+
+        with self.database.reading() as session:
+            upload = session.get_one(Upload, lease.held.id)
+        settings = self.settings
+        lease.stage("validate", upload.file_bytes)
+
+        def progress(done: int, total: int) -> None:  # noqa: ARG001
+            lease.advance(done)
+            lease.check()
+
+        with tempfile.TemporaryDirectory(dir=_made(settings.data_dir / "work")) as out_dir:
+            verdict = validate(
+                self.blobs.path(upload.file_sha256),
+                filename=upload.file_name,
+                task_type=upload.task_type,
+                out_dir=Path(out_dir),
+                limits=Limits(max_rows=settings.upload_max_rows, max_field_chars=settings.upload_max_field_chars),
+                memory_bytes=settings.upload_memory_bytes,
+                cpu_seconds=settings.upload_cpu_seconds,
+                progress=progress,
+            )
+            report = asdict(verdict)
+            report.pop("canonical_path")
+            if verdict.ok and verdict.canonical_path:
+                blob = self.blobs.put_file(Path(verdict.canonical_path))
+                report |= {"canonical_sha256": blob.sha256, "canonical_bytes": blob.size}
+        with self.database.session() as session:
+            finished = jobs.finish(session, lease.held, JobState.DONE, report=report)
+            keep = verdict.ok or datasets.blob_in_use(session, upload.file_sha256, except_upload=upload.id)
+        if finished and not keep:
+            self.blobs.delete(upload.file_sha256)
+
+    def _inspect(self, lease: Lease) -> None:
+        from worker.inspect import inspect
+
+        with self.database.reading() as session:
+            model = session.get_one(Model, lease.held.id)
+        lease.stage("inspect", 0)
+        found = asdict(inspect(spec_of(model)))
+        revision = found.pop("revision")
+        with self.database.session() as session:
+            models.inspected(session, lease.held, revision=revision, found=found)
+
+    def _canonical(self, revision: DatasetRevision) -> Path:
+        path = self.blobs.path(revision.canonical_sha256)
+        if not path.is_file():
+            raise RunFailure(
+                f"The texts of revision {revision.revision[:12]} are not in this worker's data folder.",
+                code="dataset_missing",
+                remedy="Give web and workers the same data folder, or restore the file from a backup.",
+            )
+        return path
+
+    def _store_arrays(self, arrays: dict[str, np.ndarray[Any, Any]]) -> str:
+        with tempfile.TemporaryFile(dir=_made(self.settings.data_dir / "work")) as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # numpy's stub wants allow_pickle here
+            file.seek(0)
+            return self.blobs.put(file).sha256
+
+
+def spec_of(model: Model) -> ModelSpec:
+    """What the engine needs to know of a registered model."""
+    return ModelSpec(
+        name=model.name,
+        revision=model.revision,
+        loader=model.loader,
+        source=model.source,
+        path=model.path,
+        truncate_dim=model.truncate_dim,
+        max_tokens=model.max_tokens_limit,
+        dtype=model.dtype,
+        query_prompt=model.query_prompt,
+        document_prompt=model.document_prompt,
+        prompts=model.prompts,
+    )
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
