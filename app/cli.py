@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from sqlalchemy.exc import OperationalError
 
 from app.errors import AppError
@@ -109,7 +110,10 @@ def worker(queue: Annotated[str, typer.Argument(help="light (uploads, inspection
         _fail("the queue is light or encode")
     os.environ["TOUCHSTONE_WORKER_QUEUE"] = queue
     options = ["-Q", queue, "--pool", "solo", "--without-gossip", "--without-mingle", "--without-heartbeat"]
-    _exec(["-m", "celery", "--quiet", "-A", "worker.main", "worker", *options, "-n", f"{queue}-{os.getpid()}@%h"])
+    quiet = ["-W", "ignore:You're running the worker with superuser"]  # containers do; Celery says it every time
+    _exec(
+        [*quiet, "-m", "celery", "--quiet", "-A", "worker.main", "worker", *options, "-n", f"{queue}-{os.getpid()}@%h"]
+    )
 
 
 @cli.command()
@@ -316,6 +320,8 @@ def _plainly(run: Callable[[], object]) -> None:
     except ValidationError as error:
         first = error.errors()[0]
         sys.exit(f"touchstone: the setting {'.'.join(map(str, first['loc']))} is wrong: {first['msg']}")
+    except SettingsError as error:
+        sys.exit(f"touchstone: {error}")
     except OperationalError as error:
         sys.exit(f"touchstone: the database cannot be used: {error.orig}")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 PREFIX = "TOUCHSTONE_"
 
@@ -15,8 +15,13 @@ class _SecretFiles(PydanticBaseSettingsSource):
     """Reads the value of TOUCHSTONE_X from the file that TOUCHSTONE_X_FILE names, as container secrets want it."""
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
-        path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE")
-        return (Path(path).read_text(encoding="utf-8").strip() if path else None), field_name, False
+        name = f"{PREFIX}{field_name.upper()}_FILE"
+        if not (path := os.environ.get(name)):
+            return None, field_name, False
+        try:
+            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
+        except OSError as error:
+            raise SettingsError(f"{name}: {path} cannot be read ({error.strerror})") from error
 
     def __call__(self) -> dict[str, Any]:
         values = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
@@ -85,7 +90,7 @@ class Settings(BaseSettings):
     @property
     def celery_broker_url(self) -> str:
         """The broker address in effect."""
-        return self.broker_url or "filesystem://"
+        return self.broker_url or "filesystem://localhost"
 
     @property
     def broker_dir(self) -> Path:
