@@ -1,0 +1,153 @@
+"""/api/v1/boards: read boards; admins make, change and delete them."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from app.db.queries.boards import list_boards
+from app.http.access import Admin, Viewer
+from app.http.dependencies import ReadSession, WriteSession
+from app.services import benchmarks
+from app.services.board_export import board_dict
+
+router = APIRouter(prefix="/boards", tags=["boards"])
+
+Slugs = Annotated[list[str], Field(max_length=1000, description="Datasets by slug, in the order of the columns")]
+
+
+class BoardOut(BaseModel):
+    """A board in the list of boards."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    slug: str
+    name: str
+    description: str
+    is_default: bool
+    datasets: int = Field(description="How many datasets it has")
+    models: int = Field(description="How many models have a result on it")
+    last_result: AwareDatetime | None
+
+
+class BoardDatasetOut(BaseModel):
+    """A column of a board."""
+
+    slug: str
+    name: str
+    task_type: str
+    revision: str | None
+
+
+class BoardModelOut(BaseModel):
+    """A row of a board. Scores are on the metric's own scale (most 0 to 1), null where one is missing."""
+
+    model: str
+    variant: str
+    revision: str
+    rank: int | None
+    points: float = Field(description="Borda points")
+    complete: bool = Field(description="Whether it has a score on every dataset")
+    zero_shot: int | None = Field(description="0 to 100; null when the training data is unknown")
+    memory_mb: float | None
+    memory_dtype: str | None
+    parameters: int | None
+    dimensions: int | None
+    max_tokens: int | None
+    mean_task: float | None
+    mean_task_type: float | None
+    task_types: dict[str, float | None]
+    tasks: dict[str, float | None] = Field(description="By the dataset's name")
+
+
+class BoardTableOut(BaseModel):
+    """A whole board, its models by rank."""
+
+    benchmark: str
+    slug: str
+    datasets: list[BoardDatasetOut]
+    models: list[BoardModelOut]
+
+
+class BoardIn(BaseModel):
+    """A new board."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    slug: str = Field("", description="Made from the name when empty")
+    description: str = ""
+    datasets: Slugs = []
+    default: bool = Field(False, description="Whether / shows it from now on")
+
+
+class BoardChange(BaseModel):
+    """What to change of a board; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = None
+    slug: str | None = None
+    description: str | None = None
+    datasets: Slugs | None = None
+    default: bool = Field(False, description="True makes it the default; another board takes that from it, false never")
+
+
+class BoardNamed(BaseModel):
+    """A board that was made or changed."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    slug: str
+    name: str
+    description: str
+    is_default: bool
+
+
+@router.get("", response_model=list[BoardOut])
+def get_boards(_viewer: Viewer, session: ReadSession) -> Any:
+    """Every board, the default first."""
+    return list_boards(session)
+
+
+@router.get("/{slug}", response_model=BoardTableOut)
+def get_board(_viewer: Viewer, session: ReadSession, slug: str) -> Any:
+    """One board with every score."""
+    return board_dict(session, slug)
+
+
+@router.post("", response_model=BoardNamed, status_code=201)
+def post_board(admin: Admin, session: WriteSession, body: BoardIn) -> Any:
+    """Make a board."""
+    return benchmarks.create(
+        session,
+        admin,
+        name=body.name,
+        slug=body.slug,
+        description=body.description,
+        dataset_slugs=body.datasets,
+        default=body.default,
+    )
+
+
+@router.patch("/{slug}", response_model=BoardNamed)
+def patch_board(admin: Admin, session: WriteSession, slug: str, body: BoardChange) -> Any:
+    """Change a board."""
+    changed = benchmarks.edit(
+        session,
+        admin,
+        slug,
+        name=body.name,
+        new_slug=body.slug,
+        description=body.description,
+        dataset_slugs=body.datasets,
+    )
+    if body.default:
+        benchmarks.set_default(session, admin, changed.slug)
+    return changed
+
+
+@router.delete("/{slug}", status_code=204)
+def delete_board(admin: Admin, session: WriteSession, slug: str) -> None:
+    """Delete a board; its datasets, runs and scores stay."""
+    benchmarks.delete(session, admin, slug)

@@ -1,0 +1,395 @@
+"""The boards' pages: what they show and in which order, as page and as fragment, for whom, in how many queries."""
+
+import csv
+import io
+import json
+import re
+from html import unescape
+from typing import Any
+
+import pytest
+
+from app.db.queries.boards import load_board
+from app.db.session import Database
+from app.db.tables import JobState
+from app.services import benchmarks
+from tests.board_world import World, counted_statements
+from tests.conftest import Browser
+
+FRAGMENT = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    return World(database)
+
+
+@pytest.fixture
+def slug(world: World) -> str:
+    return world.full()
+
+
+def text_of(html: str) -> str:
+    """What a reader sees, in one line; a slash without the room that markup makes around it."""
+    words = re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", html))).strip()
+    return re.sub(r" ?/ ?", "/", words)
+
+
+def get(browser: Browser, url: str, status: int = 200, **options: Any) -> str:
+    answer = browser.get(url, **options)
+    assert answer.status_code == status, answer.text
+    return str(answer.text)
+
+
+def rows(html: str) -> list[list[str]]:
+    """The text of each cell of the body, by row."""
+    (body,) = re.findall(r"<tbody.*?</tbody>", html, re.DOTALL)
+    return [
+        [text_of(cell) for cell in re.findall(r"<(?:td|th)\b.*?</(?:td|th)>", row, re.DOTALL)]
+        for row in re.findall(r"<tr>.*?</tr>", body, re.DOTALL)
+    ]
+
+
+def models(html: str) -> list[str]:
+    return [row[1] for row in rows(html)]
+
+
+def cell(html: str, model: int, column: int) -> str:
+    """The markup of one cell."""
+    (body,) = re.findall(r"<tbody.*?</tbody>", html, re.DOTALL)
+    row = re.findall(r"<tr>.*?</tr>", body, re.DOTALL)[model]
+    return str(re.findall(r"<(?:td|th)\b.*?</(?:td|th)>", row, re.DOTALL)[column])
+
+
+class TestTable:
+    def test_every_column_of_every_row(self, as_viewer: Browser, slug: str) -> None:
+        html = get(as_viewer, f"/boards/{slug}")
+        heads = re.findall(r'<a class="sort".*?</a>', html, re.DOTALL)
+        assert [text_of(head) for head in heads] == [
+            "Rank Borda",
+            "Model",
+            "Zero-shot",
+            "Memory MB",
+            "Parameters",
+            "Dimensions",
+            "Max tokens",
+            "Mean (Task)",
+            "Mean (TaskType)",
+            "STS mean",
+            "Retrieval mean",
+            "pairs",
+            "articles",
+        ]
+        none = "— no value"
+        strong, weak, small = rows(html)
+        assert strong == [
+            *("1", "acme/strong", "50%", "87 float32", "22.7M", "384", "512"),
+            *("82.50", "82.50", "90.00", "75.00", "90.00", "75.00"),
+        ]
+        assert weak == [
+            *("2", "zeta/weak partial: 1 of 2 datasets", "100%", none, none, none, none),
+            *(none, none, "95.00", none, "95.00", "failed : The model is broken."),
+        ]
+        assert small == [
+            *("3", "acme/strong 128 d partial: 1 of 2 datasets", "NA", none, none, "128", none),
+            *(none, none, "80.00", none, "80.00", ""),
+        ]
+
+    def test_the_heading_says_how_much_and_how_fresh(self, as_viewer: Browser, slug: str) -> None:
+        html = get(as_viewer, f"/boards/{slug}")
+        assert "<h1>Help desk</h1>" in html
+        assert re.search(r"3 models · 2 datasets · last result .* · 1 run open", text_of(html))
+
+    def test_marks_of_open_and_failed_runs_lead_to_the_run(self, as_viewer: Browser, slug: str) -> None:
+        html = get(as_viewer, f"/boards/{slug}")
+        running, failed = cell(html, 2, 12), cell(html, 1, 12)
+        assert '<progress value="30" max="120" aria-label="Running">' in running
+        assert re.search(r'href="/runs/\d+"', running)
+        assert 'title="The model is broken."' in failed
+        assert re.search(r'href="/runs/\d+"', failed)
+
+    def test_a_score_stays_beside_the_mark_of_a_newer_run(self, as_viewer: Browser, world: World) -> None:
+        world.dataset("a")
+        model = world.model("acme/m")
+        done = world.run(model, "a", 0.5)
+        queued = world.run(model, "a", state=JobState.QUEUED)
+        html = get(as_viewer, f"/boards/{world.board('a')}")
+        assert rows(html)[0][-1] == "50.00 queued"
+        assert f'href="/runs/{done}"' in html
+        assert f'href="/runs/{queued}"' in html
+
+    def test_links_to_model_dataset_and_run(self, as_viewer: Browser, slug: str) -> None:
+        html = get(as_viewer, f"/boards/{slug}")
+        assert 'href="/models/acme/strong"' in html
+        assert 'href="/datasets/pairs"' in html
+        assert re.search(r'href="/runs/\d+">90.00</a>', cell(html, 0, 11))
+
+    def test_the_best_of_a_column_is_bold_and_the_worst_is_not(self, as_viewer: Browser, slug: str) -> None:
+        html = get(as_viewer, f"/boards/{slug}")
+        best = [
+            (model, column)
+            for model in range(3)
+            for column in range(13)
+            if 'class="num best' in cell(html, model, column)
+        ]
+        assert best == [(1, 9), (1, 11)]
+        assert "h9" in cell(html, 1, 11)
+        assert "h0" in cell(html, 2, 11)
+
+    def test_every_head_explains_itself_on_hover_and_focus(self, as_viewer: Browser, slug: str) -> None:
+        html = get(as_viewer, f"/boards/{slug}")
+        described = re.findall(r'<a class="sort"[^>]*aria-describedby="([^"]+)"', html)
+        tips = re.findall(r'role="tooltip" id="([^"]+)">([^<]{10,})</span>', html)
+        assert len(described) == 13
+        assert described == [key for key, _ in tips]
+
+    def test_names_are_text_and_never_markup(self, as_viewer: Browser, world: World) -> None:
+        evil = '<script>alert("1")</script>'
+        world.dataset("a", name=evil)
+        world.dataset("b", name="مجموعة بيانات")
+        world.run(
+            world.model("acme/m", variant="<img src=x>"), "a", state=JobState.FAILED, failure={"message": '"><b>x</b>'}
+        )
+        world.run(world.model("acme/m", variant="<img src=x>2"), "a", 0.5)
+        board = world.board("a", "b", name="<i>Board</i>")
+        for url in (f"/boards/{board}", f"/boards/{board}/tasks", f"/boards/{board}/info", "/boards", "/", "/?q=<b>"):
+            html = get(as_viewer, url)
+            assert not re.search(r"<script>|<img|<i>|<b>", html), url
+        html = get(as_viewer, f"/boards/{board}")
+        assert "&lt;script&gt;alert(" in html
+        assert "<bdi>مجموعة بيانات</bdi>" in html
+
+    def test_a_model_that_only_failed_is_named_below(self, as_viewer: Browser, world: World) -> None:
+        world.dataset("a")
+        world.run(world.model("acme/fine"), "a", 0.5)
+        world.run(world.model("acme/broken"), "a", state=JobState.FAILED)
+        html = get(as_viewer, f"/boards/{world.board('a')}")
+        assert models(html) == ["acme/fine"]
+        assert "Without a row, because every run failed: acme/broken ." in text_of(html)
+
+
+class TestLook:
+    @pytest.mark.parametrize("path", ["/", "/boards/help-desk", "/boards/help-desk/tasks"])
+    def test_sorting_by_the_links_of_the_heads(self, as_viewer: Browser, slug: str, path: str) -> None:
+        html = get(as_viewer, path)
+        strong, weak, small = models(html)
+        link = re.search(r'href="([^"]+)" aria-describedby="tip-task:pairs"', html)
+        assert link and link[1].startswith(path)
+        falling = get(as_viewer, unescape(link[1]))
+        assert models(falling) == [weak, strong, small]
+        assert 'aria-sort="descending"' in falling
+        link = re.search(r'href="([^"]+)" aria-describedby="tip-task:pairs"', falling)
+        assert link
+        rising = get(as_viewer, unescape(link[1]))
+        assert models(rising) == [small, strong, weak]
+        assert 'aria-sort="ascending"' in rising
+
+    def test_missing_values_come_last_both_ways(self, as_viewer: Browser, slug: str) -> None:
+        for sort in ("mean_task", "-mean_task", "task:articles", "-parameters"):
+            assert models(get(as_viewer, f"/boards/{slug}?sort={sort}"))[0] == "acme/strong"
+
+    def test_filters_keep_ranks_and_can_be_taken_away(self, as_viewer: Browser, slug: str) -> None:
+        html = get(as_viewer, f"/boards/{slug}?q=ZETA&sort=-mean_task")
+        assert [row[:2] for row in rows(html)] == [["2", "zeta/weak partial: 1 of 2 datasets"]]
+        assert f'href="/boards/{slug}?sort=-mean_task"' in html
+        html = get(as_viewer, f"/boards/{slug}?complete=1")
+        assert models(html) == ["acme/strong"]
+        assert "complete only" in text_of(html)
+
+    def test_a_filter_that_hides_all_says_so(self, as_viewer: Browser, slug: str) -> None:
+        html = get(as_viewer, f"/boards/{slug}?q=nothing")
+        assert "No model of this board matches the filter. Show all 3" in text_of(html)
+
+    @pytest.mark.parametrize("query", ["sort=speed", "sort=-", "order=up", "complete=maybe"])
+    @pytest.mark.parametrize("path", ["", "/tasks", ".csv", ".json"])
+    def test_an_unknown_sort_or_filter_is_refused_with_the_ones_there_are(
+        self, as_viewer: Browser, slug: str, path: str, query: str
+    ) -> None:
+        html = get(as_viewer, f"/boards/{slug}{path}?{query}", status=422)
+        assert "sort" in text_of(html) or "complete" in text_of(html)
+
+    def test_tasks_are_grouped_by_type(self, as_viewer: Browser, world: World) -> None:
+        for name, kind in (("s1", "STS"), ("r1", "Retrieval"), ("s2", "STS")):
+            world.dataset(name, kind)
+        model = world.model("acme/m")
+        for name, score in (("s1", 0.2), ("r1", 0.5), ("s2", 0.4)):
+            world.run(model, name, score)
+        html = get(as_viewer, f"/boards/{world.board('s1', 'r1', 's2')}/tasks")
+        groups = re.findall(r'<th class="group" scope="colgroup" colspan="(\d)">([^<]+)', html)
+        assert groups == [("3", "Semantic textual similarity"), ("2", "Retrieval")]
+        assert rows(html) == [["1", "acme/m", "36.67", "30.00", "20.00", "40.00", "50.00", "50.00"]]
+
+    def test_tabs_and_downloads_keep_the_look(self, as_viewer: Browser, slug: str) -> None:
+        html = unescape(get(as_viewer, f"/boards/{slug}?sort=-mean_task&q=strong"))
+        for path in ("/tasks", ".csv", ".json"):
+            assert f'href="/boards/{slug}{path}?sort=-mean_task&q=strong"' in html
+        assert f'href="/boards/{slug}/info"' in html
+
+
+class TestInfo:
+    def test_datasets_and_columns_in_words(self, as_viewer: Browser, slug: str) -> None:
+        html = get(as_viewer, f"/boards/{slug}/info")
+        first, second = rows(html)
+        assert first[:5] == ["pairs", "STS", "cosine_spearman", "eng-Latn", "1,200 pairs"]
+        assert second[:3] == ["articles", "Retrieval", "ndcg_at_10"]
+        assert "Borda: on every dataset a model earns a point" in text_of(html)
+
+
+class TestDownloads:
+    def test_csv_is_the_look_in_its_order(self, as_viewer: Browser, slug: str) -> None:
+        answer = as_viewer.get(f"/boards/{slug}.csv?sort=-task:pairs&q=a")
+        assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+        assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''help-desk.csv"
+        lines = list(csv.DictReader(io.StringIO(answer.text)))
+        assert [(line["Rank (Borda)"], line["Model"], line["Variant"], line["pairs"]) for line in lines] == [
+            ("2", "zeta/weak", "", "0.95"),
+            ("1", "acme/strong", "", "0.9"),
+            ("3", "acme/strong", "128 d", "0.8"),
+        ]
+
+    def test_json_is_the_look_in_its_order(self, as_viewer: Browser, slug: str) -> None:
+        answer = as_viewer.get(f"/boards/{slug}.json?complete=1")
+        assert answer.headers["content-type"] == "application/json"
+        board = json.loads(answer.text)
+        assert board["benchmark"] == "Help desk"
+        assert [(row["model"], row["mean_task"]) for row in board["models"]] == [("acme/strong", 0.825)]
+
+
+class TestFragment:
+    def test_rows_replace_themselves_while_runs_are_open(self, as_viewer: Browser, slug: str) -> None:
+        url = f"/boards/{slug}?sort=-mean_task"
+        whole, part = get(as_viewer, url), get(as_viewer, url, headers=FRAGMENT)
+        assert "<html" in whole and "<html" not in part
+        body = re.search(r"<tbody.*?</tbody>", whole, re.DOTALL)
+        assert body and body[0] in part
+        assert f'hx-get="{url}" hx-trigger="load delay:3s" hx-swap="outerHTML"' in body[0]
+        assert 'id="board-status" hx-swap-oob="true"' in part
+        assert as_viewer.get(url).headers["vary"] == "HX-Request"
+
+    def test_restoring_history_gets_the_whole_page(self, as_viewer: Browser, slug: str) -> None:
+        headers = {**FRAGMENT, "HX-History-Restore-Request": "true"}
+        assert "<html" in get(as_viewer, f"/boards/{slug}", headers=headers)
+
+    def test_nothing_refreshes_when_nothing_is_open(self, as_viewer: Browser, world: World) -> None:
+        world.dataset("a")
+        world.run(world.model("acme/m"), "a", 0.5)
+        assert "hx-trigger" not in get(as_viewer, f"/boards/{world.board('a')}")
+
+    def test_a_table_whose_columns_changed_is_loaded_again(self, as_viewer: Browser, world: World, slug: str) -> None:
+        html = get(as_viewer, f"/boards/{slug}")
+        found = re.search(r'<tbody id="([^"]+)"', html)
+        assert found
+        headers = {**FRAGMENT, "HX-Trigger": found[1]}
+        assert "hx-refresh" not in as_viewer.get(f"/boards/{slug}", headers=headers).headers
+        with world.database.session() as session:
+            benchmarks.edit(session, world.person, slug, dataset_slugs=["pairs"])
+        assert as_viewer.get(f"/boards/{slug}", headers=headers).headers["hx-refresh"] == "true"
+
+    def test_a_page_takes_as_many_queries_for_many_models_as_for_few(
+        self, as_viewer: Browser, world: World, slug: str
+    ) -> None:
+        counts = []
+        for number in range(2):
+            with counted_statements(world.database) as statements:
+                get(as_viewer, f"/boards/{slug}")
+            counts.append(len(statements))
+            world.dataset(f"extra-{number}")
+            for count in range(6):
+                world.run(world.model(f"acme/m{number}-{count}"), f"extra-{number}", 0.5)
+            with world.database.session() as session:
+                benchmarks.edit(session, world.person, slug, dataset_slugs=["pairs", "articles", f"extra-{number}"])
+        with world.database.reading() as session, counted_statements(world.database) as own:
+            load_board(session, benchmarks.by_slug(session, slug))
+        assert len(own) == 5
+        assert counts[0] == counts[1] <= len(own) + 3
+
+
+class TestEmptyStates:
+    def test_an_empty_house_says_what_to_do_next(self, as_admin: Browser, as_viewer: Browser) -> None:
+        html = get(as_admin, "/")
+        assert 'href="/datasets/new"' in html and "touchstone import demo" in html
+        html = get(as_viewer, "/")
+        assert "Nothing here yet" in html and "/datasets/new" not in html
+
+    def test_datasets_without_a_board(self, as_admin: Browser, as_viewer: Browser, world: World) -> None:
+        world.dataset("a")
+        assert 'href="/boards/new"' in get(as_admin, "/")
+        assert 'href="/boards/new"' not in get(as_viewer, "/")
+
+    def test_a_board_without_datasets_or_results(self, as_admin: Browser, as_viewer: Browser, world: World) -> None:
+        world.dataset("a")
+        bare, waiting = world.board(name="Bare"), world.board("a", name="Waiting")
+        assert 'href="/boards/bare/edit">Choose datasets' in get(as_admin, f"/boards/{bare}")
+        assert 'href="/runs/new">Queue runs' in get(as_admin, f"/boards/{waiting}")
+        for board in (bare, waiting):
+            html = get(as_viewer, f"/boards/{board}")
+            assert "/runs/new" not in html and "/edit" not in html
+            get(as_viewer, f"/boards/{board}.csv")
+            get(as_viewer, f"/boards/{board}/tasks")
+            get(as_viewer, f"/boards/{board}/info")
+
+    @pytest.mark.parametrize("tail", ["", "/tasks", "/info", ".csv", ".json"])
+    def test_an_unknown_board_is_not_found(self, as_viewer: Browser, tail: str) -> None:
+        for name in ("nowhere", "%00", "a%E2%80%AEb"):
+            get(as_viewer, f"/boards/{name}{tail}", status=404)
+
+
+class TestAdministration:
+    def test_a_board_is_made_edited_and_deleted(self, as_admin: Browser, world: World) -> None:
+        for name in ("a", "b", "c"):
+            world.dataset(name)
+        form = {"name": "Help desk", "dataset": ["a", "b", "c"], "known": ["a", "b", "c"], "place": ["2", "", "1"]}
+        answer = as_admin.post_form("/boards/new", form)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/boards/help-desk")
+        html = get(as_admin, "/boards/help-desk/edit")
+        assert re.findall(r'name="dataset" value="(\w)" checked', html) == ["c", "a", "b"]
+        assert re.findall(r'name="place"[^>]* value="(\d)"', html) == ["1", "2", "3"]
+        form = {
+            "name": "Desk",
+            "slug": "desk",
+            "description": "Words.",
+            "dataset": ["b"],
+            "known": ["b"],
+            "place": [""],
+        }
+        answer = as_admin.post_form("/boards/help-desk/edit", form)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/boards/desk")
+        assert [row[0] for row in rows(get(as_admin, "/boards/desk/info"))] == ["b"]
+        answer = as_admin.post_form("/boards/desk/delete")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/boards")
+        assert "The board “Desk” is deleted." in get(as_admin, "/boards")
+        get(as_admin, "/boards/desk", status=404)
+
+    def test_a_mistake_shows_the_form_again_with_what_was_typed(self, as_admin: Browser, world: World) -> None:
+        world.dataset("a")
+        world.board(name="Taken")
+        form = {"name": " ", "description": "Kept words.", "dataset": "a", "known": "a", "place": "7"}
+        answer = as_admin.post_form("/boards/new", form)
+        assert answer.status_code == 422
+        assert "Give it a name" in answer.text and "Kept words." in answer.text
+        assert re.search(r'value="a" checked', answer.text) and 'value="7"' in answer.text
+        answer = as_admin.post_form("/boards/new", {"name": "taken"})
+        assert answer.status_code == 409 and "exists" in answer.text
+        answer = as_admin.post_form("/boards/taken/edit", {"name": "", "slug": "other"})
+        assert answer.status_code == 422 and "Edit board" in answer.text
+        get(as_admin, "/boards/taken")
+
+    def test_the_default_board_is_chosen_by_a_tick(self, as_admin: Browser, world: World) -> None:
+        world.board(name="First")
+        world.board(name="Second")
+        assert "<h1>First</h1>" in get(as_admin, "/")
+        as_admin.post_form("/boards/second/edit", {"name": "Second", "default": "1"})
+        assert "<h1>Second</h1>" in get(as_admin, "/")
+        assert re.search(r"Second</bdi></a>\s*<span[^>]*>default", get(as_admin, "/boards"))
+
+    def test_only_admins_change_boards(self, as_member: Browser, slug: str) -> None:
+        for url in ("/boards/new", f"/boards/{slug}/edit"):
+            get(as_member, url, status=403)
+        for url in ("/boards/new", f"/boards/{slug}/edit", f"/boards/{slug}/delete"):
+            assert as_member.post_form(url, {"name": "x"}).status_code == 403
+        assert "/edit" not in get(as_member, f"/boards/{slug}")
+
+    def test_nobody_sees_a_board_without_signing_in(self, client: Browser, slug: str) -> None:
+        for url in ("/", "/boards", f"/boards/{slug}", f"/boards/{slug}.csv"):
+            answer = client.get(url)
+            assert (answer.status_code, answer.headers["location"][:9]) == (303, "/sign-in?")
