@@ -171,10 +171,10 @@ def export_board(
     if output not in {"json", "csv"}:
         _fail("the format is json or csv")
     from app.db.session import Database
-    from app.services import board_export, datasets
+    from app.services import benchmarks, board_export
 
     with Database.from_settings(settings).reading() as session:
-        slug = datasets.slugify(name)
+        slug = benchmarks.by_name(session, name).slug
         if output == "csv":
             typer.echo(board_export.board_csv(session, slug), nl=False)
         else:

@@ -134,6 +134,16 @@ def by_slug(session: Session, slug: str) -> Benchmark:
     return benchmark
 
 
+def by_name(session: Session, name: str) -> Benchmark:
+    """The benchmark of that slug or name, the slug first; NotFound names those there are."""
+    matching = select(Benchmark).where((Benchmark.slug == name) | (Benchmark.name == name))
+    found = session.scalar(matching.order_by((Benchmark.slug == name).desc(), Benchmark.id).limit(1))
+    if found is None:
+        names = ", ".join(session.scalars(select(Benchmark.name).order_by(Benchmark.name))) or "none yet"
+        raise NotFound(f"There is no board {name!r}. Boards: {names}.")
+    return found
+
+
 def _has_controls(text: str) -> bool:
     """Whether it holds what no database stores or no page shows; line breaks and tabs are fine."""
     return any(category(char) in {"Cc", "Cs"} and char not in "\r\n\t" for char in text)

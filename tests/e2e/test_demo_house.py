@@ -1,4 +1,4 @@
-"""The demo from first start to full board; the same with a worker killed in the middle; the same on PostgreSQL and Redis."""
+"""The demo from first start to full board; again with a worker killed in the middle; again on PostgreSQL and Redis."""
 
 import json
 import os
@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
 from app.db.session import Database
-from app.db.tables import JobState, Role, Run
-from app.services import accounts, api_tokens, runs
+from app.db.tables import JobState, Role
+from app.services import accounts, api_tokens
 from app.settings import Settings
 from tests.e2e.house import ROOT, House, until
 
@@ -140,7 +139,9 @@ def test_a_worker_killed_in_the_middle_changes_no_score(house: House, tmp_path: 
 
 @pytest.mark.postgres
 @pytest.mark.redis
-def test_the_same_code_runs_on_postgresql_and_redis(house: House, tmp_path: Path, pg_database: str, redis_url: str) -> None:
+def test_the_same_code_runs_on_postgresql_and_redis(
+    house: House, tmp_path: Path, pg_database: str, redis_url: str
+) -> None:
     environment = {"TOUCHSTONE_DATABASE_URL": pg_database, "TOUCHSTONE_BROKER_URL": redis_url}
     grown = House(tmp_path / "data", environment=environment)
     try:
