@@ -251,7 +251,8 @@ class _Announcement:
         typer.echo(f"\nTouchstone is at {_address(self._settings)}")
         if self._token:
             typer.echo(
-                f"Sign in as the first admin, once, within 24 hours:\n  {_address(self._settings)}/sign-in/{self._token}"
+                "Sign in as the first admin, once, within 24 hours:\n"
+                f"  {_address(self._settings)}/sign-in/{self._token}"
             )
         typer.echo("Ctrl-C stops it.\n")
         sys.stdout.flush()

@@ -83,7 +83,7 @@ def advance(session: Session) -> bool:
         return True
     person = system_person(session)
     uploads = session.scalars(select(Upload).where(Upload.owner_id == person.id)).all()
-    rows = session.scalars(select(Model).where(Model.created_by == person.id)).all()
+    rows = list(session.scalars(select(Model).where(Model.created_by == person.id)))
     board = datasets.slugify(BENCHMARK)
     for upload in uploads:
         if upload.published_revision_id is None and upload.state == JobState.DONE and (upload.report or {}).get("ok"):
@@ -93,7 +93,8 @@ def advance(session: Session) -> bool:
     published = [upload.dataset_id for upload in uploads if upload.dataset_id is not None]
     if ready and published and not _all_queued(session, ready, published):
         runs.queue_product(session, person, model_ids=ready, dataset_ids=published)
-    still_working = any(job.state in runs.OPEN_STATES for job in (*uploads, *rows))
+    states = [*(upload.state for upload in uploads), *(row.state for row in rows)]
+    still_working = any(state in runs.OPEN_STATES for state in states)
     if still_working or len(rows) < len(MODELS):
         return False
     if any(row.truncate_dim for row in rows) or not _inspected(rows, MINILM):
@@ -127,7 +128,7 @@ def _noted(session: Session, action: str) -> bool:
     return session.scalar(select(AuditEntry.id).where(AuditEntry.action == action).limit(1)) is not None
 
 
-def _inspected(rows: list[Model] | tuple[Model, ...], name: str) -> bool:
+def _inspected(rows: list[Model], name: str) -> bool:
     return any(row.name == name and row.state == JobState.DONE for row in rows)
 
 

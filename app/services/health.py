@@ -9,6 +9,7 @@ from importlib import metadata
 from typing import Any
 
 from kombu import Connection
+from kombu.exceptions import OperationalError as BrokerError
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -55,10 +56,8 @@ def examine(settings: Settings) -> list[Check]:
             return checks
         return [
             *checks,
-            *(
-                _guarded(f"{queue} worker", lambda queue=queue: _workers(database, queue))
-                for queue in ("light", "encode")
-            ),
+            _guarded("light worker", lambda: _workers(database, "light")),
+            _guarded("encode worker", lambda: _workers(database, "encode")),
             _guarded("engine", _engine),
             _guarded("files", lambda: _files(settings, database)),
             _guarded("runs", lambda: _runs(database)),
@@ -70,7 +69,7 @@ def examine(settings: Settings) -> list[Check]:
 def _guarded(name: str, look: Callable[[], tuple[bool, str]]) -> Check:
     try:
         ok, message = look()
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, BrokerError, OSError) as error:
         return Check(name, False, str(error).splitlines()[0])
     return Check(name, ok, message)
 
@@ -133,7 +132,7 @@ def _files(settings: Settings, database: Database) -> tuple[bool, str]:
 
 def _runs(database: Database) -> tuple[bool, str]:
     with database.reading() as session:
-        counts = dict(session.execute(select(Run.state, func.count()).group_by(Run.state)).tuples().all())
+        counts = {row[0]: row[1] for row in session.execute(select(Run.state, func.count()).group_by(Run.state))}
         stuck = session.scalar(
             select(func.count()).where(Run.state == JobState.RUNNING, Run.lease_expires < db_now(-120))
         )

@@ -1,0 +1,68 @@
+"""The web application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from starlette.datastructures import QueryParams
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from app import __version__
+from app.api import router as api
+from app.db.session import Database
+from app.http import errors, health
+from app.http.limits import SignInLimits
+from app.http.metrics import Metrics
+from app.http.middleware import AroundRequests
+from app.services.passwords import Passwords
+from app.settings import Settings, get_settings
+from app.web.pages import accounts, admin, boards, datasets, house, models, runs
+from app.web.templating import STATIC, error_page, static_version
+
+PAGES = (boards, models, datasets, runs, accounts, admin, house)
+ROUTERS: tuple[APIRouter, ...] = (health.router, api, *(page.router for page in PAGES))
+
+
+def create_app(settings: Settings | None = None, *, passwords: Passwords | None = None) -> FastAPI:
+    """The application for these settings, those of the environment by default; `passwords` is for tests."""
+    settings = settings or get_settings()
+    app = FastAPI(
+        title="Touchstone",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=_lifespan,
+    )
+    app.state.settings = settings
+    app.state.database = Database.from_settings(settings)
+    app.state.limiter = SignInLimits(settings)
+    app.state.passwords = passwords or Passwords()
+    app.state.metrics = Metrics()
+    app.add_middleware(AroundRequests, settings=settings, metrics=app.state.metrics)
+    errors.install(app, error_page)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.mount("/static", OpenFiles(directory=STATIC), name="static")
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    app.state.database.dispose()
+
+
+class OpenFiles(StaticFiles):
+    """static/, open to everyone. An address with the hash of its content may be kept for a year."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """The file, with how long it may be kept."""
+        response = await super().get_response(path, scope)
+        asked = QueryParams(scope["query_string"]).get("v")
+        hashed = response.status_code in {200, 304} and asked == static_version(path)
+        kept = "public, max-age=31536000, immutable" if hashed else "no-cache"
+        response.headers["Cache-Control"] = kept
+        return response

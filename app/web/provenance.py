@@ -1,0 +1,82 @@
+"""Where a result comes from, in words: the facts on the page of a run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.db.queries.runs import RunDetail
+from app.web.templating import duration, number
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One line. `verbatim`: the text is shown as it is, in the face of code."""
+
+    label: str
+    text: str
+    verbatim: bool = False
+
+
+def facts_of(run: RunDetail, *, with_texts: bool) -> tuple[Fact, ...]:
+    """What is known of a run; a part that its worker did not report is left out.
+
+    Args:
+        run: In any state.
+        with_texts: Whether to show the texts that were encoded: they are the dataset's.
+    """
+    known = run.provenance or {}
+    facts = [
+        Fact("Model revision", str(known.get("revision") or run.model_revision), verbatim=True),
+        Fact("Dataset revision", str(known.get("dataset_revision") or run.dataset_revision), verbatim=True),
+        *_encoding(known),
+        *(_prompts(known) if with_texts else ()),
+        *_texts(known),
+        Fact("Durations", _joined(known.get("durations"), lambda value: duration(float(value)))),
+        Fact("Peak memory", _counted(known.get("peak_memory_mb"), " MB")),
+        Fact("Peak GPU memory", _counted(known.get("peak_gpu_memory_mb"), " MB")),
+        Fact("Device", str(known.get("device") or run.device or "")),
+        Fact("Worker", str(known.get("worker") or run.worker or "")),
+        Fact("Attempt", str(run.attempt or "")),
+        Fact("Versions", _joined(known.get("versions"), str)),
+    ]
+    return tuple(fact for fact in facts if fact.text)
+
+
+def _encoding(known: Mapping[str, Any]) -> tuple[Fact, ...]:
+    return (
+        Fact("Computed in", str(known.get("dtype") or "")),
+        Fact("Dimensions", _counted(known.get("dimensions"))),
+        Fact("Longest text", _counted(known.get("max_tokens"), " tokens")),
+        Fact("Backend", str(known.get("backend") or "")),
+        Fact("Similarity", str(known.get("similarity") or "")),
+        Fact("Batch", _counted(known.get("batch_tokens"), " tokens")),
+    )
+
+
+def _texts(known: Mapping[str, Any]) -> tuple[Fact, ...]:
+    return (
+        Fact("Texts", _counted(known.get("texts_total"))),
+        Fact("Encoded now", _counted(known.get("texts_encoded"))),
+        Fact("Taken from the store", _counted(known.get("texts_from_store"))),
+        Fact("Cut to length", _counted(known.get("texts_truncated"))),
+        Fact("Tokens", _counted(known.get("tokens"))),
+    )
+
+
+def _prompts(known: Mapping[str, Any]) -> list[Fact]:
+    """One text of each kind exactly as it was encoded."""
+    prompts = known.get("prompts")
+    if not isinstance(prompts, Mapping):
+        return []
+    return [Fact(f"{str(kind).capitalize()} as encoded", str(text), verbatim=True) for kind, text in prompts.items()]
+
+
+def _counted(value: Any, unit: str = "") -> str:
+    return f"{number(value)}{unit}" if isinstance(value, int | float) else ""
+
+
+def _joined(values: Any, shown: Callable[[Any], str]) -> str:
+    """One line of names with their values, such as "encode 54 s · score 0.4 s"."""
+    if not isinstance(values, Mapping):
+        return ""
+    return " · ".join(f"{name} {shown(value)}" for name, value in values.items() if value is not None)
