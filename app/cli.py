@@ -67,13 +67,12 @@ def up(
     announce = _Announcement(settings, token)
     pending = {"demo": True}
 
-    def each_second() -> None:
-        announce.when_ready()
+    def now_and_then() -> None:
         if pending["demo"]:
             with database.session() as session:
                 pending["demo"] = not demo_pack.advance(session)
 
-    Supervisor(settings, database).run(each_second)
+    Supervisor(settings, database, announce.when_ready).run(now_and_then)
     typer.echo("Touchstone has stopped.")
 
 
@@ -244,10 +243,14 @@ class _Announcement:
     def __init__(self, settings: Settings, token: str | None) -> None:
         self._settings, self._token, self._made = settings, token, False
 
-    def when_ready(self) -> None:
-        if self._made or not _answers(self._settings):
-            return
-        self._made = True
+    def when_ready(self) -> bool:
+        """Whether the web answers; says so to the person at the terminal, once."""
+        if not self._made and _answers(self._settings):
+            self._made = True
+            self._say()
+        return self._made
+
+    def _say(self) -> None:
         typer.echo(f"\nTouchstone is at {_address(self._settings)}")
         if self._token:
             typer.echo(

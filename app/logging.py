@@ -7,7 +7,16 @@ import structlog
 
 from app.settings import Settings
 
-_NOISY = ("uvicorn.access", "sqlalchemy.engine", "alembic.runtime", "httpx", "filelock", "sentence_transformers")
+_NOISY = (
+    "uvicorn",
+    "celery",
+    "kombu",
+    "sqlalchemy.engine",
+    "alembic.runtime",
+    "httpx",
+    "filelock",
+    "sentence_transformers",
+)
 
 
 def configure(settings: Settings) -> None:

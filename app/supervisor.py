@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import FrameType
 
 import structlog
@@ -21,7 +21,8 @@ from app.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-GRACE_SECONDS = 6.0
+GRACE_SECONDS = 5.0
+WEB_FIRST_SECONDS = 15.0
 _PR_SET_PDEATHSIG = 1
 
 
@@ -31,7 +32,6 @@ class Child:
 
     name: str
     command: list[str]
-    environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     quick_deaths: int = 0
@@ -53,25 +53,35 @@ def children(settings: Settings) -> list[Child]:
 
 
 class Supervisor:
-    """Starts children, restarts dead ones with a growing pause, and ends all of them together."""
+    """Starts children, restarts dead ones with a growing pause, and ends all of them together.
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    `web_answers` is asked until it says yes; the workers, whose libraries are heavy, start after that,
+    so that a person sees the first page soon.
+    """
+
+    def __init__(self, settings: Settings, database: Database, web_answers: Callable[[], bool]) -> None:
         self._settings = settings
         self._database = database
+        self._web_answers = web_answers
         self._children = children(settings)
         self._environment = environment(settings)
         self._stopping = False
 
-    def run(self, each_second: Callable[[], None]) -> None:
-        """Supervise until SIGINT or SIGTERM; `each_second` is called in between and must not block."""
+    def run(self, now_and_then: Callable[[], None]) -> None:
+        """Supervise until SIGINT or SIGTERM; `now_and_then` is called in between and must not block."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
+        web, *workers = self._children
+        latest = time.monotonic() + WEB_FIRST_SECONDS
+        started: list[Child] = [web]
         try:
             while not self._stopping:
-                for child in self._children:
+                if len(started) == 1 and (self._web_answers() or time.monotonic() > latest):
+                    started += workers
+                for child in started:
                     self._tend(child)
-                each_second()
-                time.sleep(0.5)
+                now_and_then()
+                time.sleep(0.25)
         finally:
             self._end_all()
 
@@ -84,7 +94,7 @@ class Supervisor:
         if child.process is None and time.monotonic() >= child.start_after and not self._stopping:
             child.process = subprocess.Popen(  # noqa: S603 - our own commands
                 child.command,
-                env={**self._environment, **child.environment},
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - this process has no threads
@@ -96,13 +106,18 @@ class Supervisor:
         child.quick_deaths = child.quick_deaths + 1 if lived < 10 else 0
         pause = min(30.0, 0.5 * 2**child.quick_deaths)
         log.warning("a process ended, starting it again", process=child.name, exit_code=code, pause_seconds=pause)
-        if child.worker_name:
-            try:
-                with self._database.session() as session:
-                    jobs.free_worker(session, child.worker_name, max_attempts=self._settings.max_attempts)
-            except SQLAlchemyError as error:
-                log.warning("its work waits for the lease to end", process=child.name, error=str(error))
+        self._free_claims(child)
         child.process, child.start_after = None, time.monotonic() + pause
+
+    def _free_claims(self, child: Child) -> None:
+        """Queue again at once what a dead worker held, instead of waiting for its lease to end."""
+        if not child.worker_name:
+            return
+        try:
+            with self._database.session() as session:
+                jobs.free_worker(session, child.worker_name, max_attempts=self._settings.max_attempts)
+        except SQLAlchemyError as error:
+            log.warning("its work waits for the lease to end", process=child.name, error=str(error))
 
     def _end_all(self) -> None:
         alive = [child.process for child in self._children if child.process is not None]
@@ -115,6 +130,8 @@ class Supervisor:
         _signal_all(alive, signal.SIGKILL)
         for process in alive:
             process.wait()
+        for child in self._children:
+            self._free_claims(child)
 
 
 def environment(settings: Settings) -> dict[str, str]:
