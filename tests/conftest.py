@@ -86,6 +86,19 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "touchstone.db"
 
 
+@pytest.fixture(autouse=True)
+def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The queues that were woken, in order; no message leaves a test."""
+    queues: list[str] = []
+
+    def wake(queue: str) -> bool:
+        queues.append(queue)
+        return True
+
+    monkeypatch.setattr("app.queue.wake", wake)
+    return queues
+
+
 # The application and its visitors
 
 

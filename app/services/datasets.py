@@ -1,11 +1,13 @@
 """Datasets: a file comes in, is validated by a worker, and becomes an immutable revision."""
 
 import re
+import shutil
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from app.core.task_types import scored_task_type
@@ -14,10 +16,17 @@ from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.queue import wake_after_commit
 from app.services import audit, jobs
 from app.services.accounts import Person
-from app.storage.blobs import BlobStore
+from app.storage.blobs import BlobStore, Incoming
 
 LANGUAGE = re.compile(r"[a-z]{3}(-[A-Z][a-z]{3})?")
+LANGUAGE_HELP = "ISO 639-3 and script, such as eng-Latn, deu-Latn, cmn-Hans."
 NAME_LENGTH = 120
+DESCRIPTION_LENGTH = 4000
+MAX_LANGUAGES = 50
+RESERVED = frozenset({"new", "examples", "uploads"})
+"""Slugs that are addresses of their own."""
+
+_UNSAFE_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,41 +38,46 @@ class UploadForm:
     languages: tuple[str, ...]
     description: str = ""
     dataset_slug: str | None = None
-    """Set for a new revision of a dataset that exists; name and task type are then its own."""
+    """Set for a new revision of a dataset that exists; name, task type and the rest are then its own."""
 
 
-def check_form(session: Session, person: Person, form: UploadForm) -> Dataset | None:
-    """Check everything that can be known before the file is read.
-
-    Returns:
-        The dataset a new revision is for, else None.
+def accept(session: Session, person: Person, form: UploadForm, file: Incoming | None, *, file_name: str) -> Upload:
+    """Take a file out of quarantine and queue its validation. What is refused leaves nothing behind.
 
     Raises:
-        Invalid: with a message for each field.
+        Invalid: with a message for each field; `task_type_not_scored` for a type that waits for its scorer.
         Forbidden: a new revision of somebody else's dataset, and the person is no admin.
+        Conflict: these very bytes are a dataset already; `details` names it.
     """
-    if form.dataset_slug is not None:
-        dataset = by_slug(session, form.dataset_slug)
-        if dataset.owner_id != person.id and not person.can(Role.ADMIN):
-            raise Forbidden("Only its owner or an admin may add a revision to this dataset.")
-        return dataset
-    scored_task_type(form.task_type)
-    fields: dict[str, str] = {}
-    if not clean_name(form.name):
-        fields["name"] = "Give it a name that people will recognise on the board."
-    elif len(form.name) > NAME_LENGTH or _has_controls(form.name):
-        fields["name"] = f"At most {NAME_LENGTH} characters, no control or direction marks."
-    elif session.scalar(select(Dataset.id).where(Dataset.slug == slugify(form.name))):
-        fields["name"] = "A dataset of this name exists. Choose another, or add a revision to that one."
-    if not form.languages:
-        fields["languages"] = "Name at least one language, such as eng-Latn."
-    elif wrong := [language for language in form.languages if not LANGUAGE.fullmatch(language)]:
-        fields["languages"] = (
-            f"{wrong[0]!r} is no language code. Use ISO 639-3 and script: eng-Latn, deu-Latn, cmn-Hans."
-        )
+    dataset = revisable(session, person, form.dataset_slug) if form.dataset_slug else None
+    fields = {} if dataset else _form_errors(session, form)
+    if file is None or not file.size:
+        fields["file"] = "Choose a file." if file is None else "This file is empty. Choose one with rows."
     if fields:
-        raise Invalid("The form has fields to mend.", details={"fields": fields})
-    return None
+        raise _invalid(fields)
+    assert file is not None  # noqa: S101 - or `fields` has an entry
+    _lock(session, file.sha256)
+    _refuse_known_file(session, file.sha256)
+    upload = Upload(
+        owner_id=person.id,
+        dataset_id=dataset.id if dataset else None,
+        name=dataset.name if dataset else clean_name(form.name),
+        task_type=dataset.task_type if dataset else form.task_type,
+        languages=dataset.languages if dataset else list(form.languages),
+        description=dataset.description if dataset else _clean_text(form.description),
+        file_name=_safe_file_name(file_name),
+        file_sha256=file.sha256,
+        file_bytes=file.size,
+        state=JobState.QUEUED,
+    )
+    session.add(upload)
+    session.flush()
+    audit.record(
+        session, person, "upload.receive", f"upload {upload.id}", {"file": upload.file_name, "bytes": file.size}
+    )
+    wake_after_commit(session, "light")
+    file.keep()
+    return upload
 
 
 def receive(
@@ -76,36 +90,29 @@ def receive(
     file_name: str,
     max_bytes: int,
 ) -> Upload:
-    """Store the file and queue its validation.
+    """`accept` for a file that is at hand and small: it is copied while the transaction is open.
 
     Raises:
-        Invalid, Forbidden: see `check_form`; also for an empty file.
+        Invalid, Forbidden, Conflict: see `accept`.
         TooLarge: beyond `max_bytes`.
-        Conflict: these very bytes are a dataset already; `details` names it.
     """
-    dataset = check_form(session, person, form)
-    blob = blobs.put(file, max_bytes=max_bytes)
-    if blob.size == 0:
-        blobs.delete(blob.sha256)
-        raise Invalid("The file is empty.", code="empty_file", details={"fields": {"file": "The file is empty."}})
-    _refuse_known_file(session, blob.sha256)
-    upload = Upload(
-        owner_id=person.id,
-        dataset_id=dataset.id if dataset else None,
-        name=dataset.name if dataset else clean_name(form.name),
-        task_type=dataset.task_type if dataset else form.task_type,
-        languages=dataset.languages if dataset else list(form.languages),
-        description=dataset.description if dataset else form.description.strip(),
-        file_name=_safe_file_name(file_name),
-        file_sha256=blob.sha256,
-        file_bytes=blob.size,
-        state=JobState.QUEUED,
-    )
-    session.add(upload)
-    session.flush()
-    audit.record(
-        session, person, "upload.receive", f"upload {upload.id}", {"file": upload.file_name, "bytes": blob.size}
-    )
+    with blobs.incoming(max_bytes=max_bytes) as incoming:
+        shutil.copyfileobj(file, incoming)
+        return accept(session, person, form, incoming, file_name=file_name)
+
+
+def validate_again(session: Session, person: Person, upload_id: int) -> Upload:
+    """Queue the validation of an upload whose validation could not be finished.
+
+    Raises:
+        Conflict: it waits, works or has a report already.
+    """
+    upload = own_upload(session, person, upload_id, lock=True)
+    if upload.state not in {JobState.FAILED, JobState.CANCELLED}:
+        raise Conflict("Only a validation that failed can be tried again.", code="not_failed")
+    upload.state, upload.attempt, upload.cancel_requested = JobState.QUEUED, 0, False
+    upload.failure, upload.failure_code, upload.finished_at = None, None, None
+    audit.record(session, person, "upload.retry", f"upload {upload_id}")
     wake_after_commit(session, "light")
     return upload
 
@@ -116,13 +123,15 @@ def publish(session: Session, person: Person, upload_id: int, *, benchmark_slug:
     Raises:
         Invalid: not validated, or refused by the validation.
         Conflict: published already, its name is taken by now, or the dataset has this content.
+        NotFound: no such upload or board.
     """
-    upload = own_upload(session, person, upload_id)
+    upload = own_upload(session, person, upload_id, lock=True)
     report = upload.report or {}
     if upload.published_revision_id is not None:
         raise Conflict("This upload is published already.", code="already_published")
     if upload.state != JobState.DONE or not report.get("ok"):
         raise Invalid("Only an upload whose report has no error can be published.", code="not_valid")
+    benchmark = _benchmark(session, benchmark_slug) if benchmark_slug else None
     dataset = _dataset_of(session, upload)
     revision = DatasetRevision(
         dataset_id=dataset.id,
@@ -143,45 +152,70 @@ def publish(session: Session, person: Person, upload_id: int, *, benchmark_slug:
     session.add(revision)
     session.flush()
     upload.dataset_id, upload.published_revision_id = dataset.id, revision.id
-    if benchmark_slug:
-        _add_to_benchmark(session, benchmark_slug, dataset)
+    if benchmark:
+        _add_to_benchmark(session, benchmark, dataset)
     audit.record(session, person, "dataset.publish", dataset.slug, {"revision": revision.revision, **report["counts"]})
     return dataset
 
 
 def discard(session: Session, blobs: BlobStore, person: Person, upload_id: int) -> None:
-    """Forget an upload that was not published, and its file when nothing else uses it."""
-    upload = own_upload(session, person, upload_id)
+    """Forget an upload that was not published, and its files when nothing else uses them.
+
+    Raises:
+        Conflict: it is published.
+        NotFound: no such upload.
+    """
+    upload = own_upload(session, person, upload_id, lock=True)
     if upload.published_revision_id is not None:
         raise Conflict("This upload is published; its file stays with the dataset.", code="already_published")
     jobs.request_cancel(session, Upload, upload.id)
     session.delete(upload)
     session.flush()
-    for sha256 in {upload.file_sha256, (upload.report or {}).get("canonical_sha256")} - {None}:
-        if not blob_in_use(session, sha256):
-            blobs.delete(sha256)
+    canonical: str | None = (upload.report or {}).get("canonical_sha256")
+    for sha256 in sorted({upload.file_sha256, canonical or upload.file_sha256}):
+        drop_file(session, blobs, sha256)
     audit.record(session, person, "upload.discard", f"upload {upload_id}", {"file": upload.file_name})
 
 
 def describe(session: Session, person: Person, slug: str, *, languages: tuple[str, ...], description: str) -> Dataset:
-    """Change what a dataset says of itself; its texts never change."""
-    dataset = by_slug(session, slug)
-    if dataset.owner_id != person.id and not person.can(Role.ADMIN):
-        raise Forbidden("Only its owner or an admin may change this dataset.")
-    if not languages or any(not LANGUAGE.fullmatch(language) for language in languages):
-        message = "Use ISO 639-3 and script: eng-Latn, deu-Latn, cmn-Hans."
-        raise Invalid("The form has fields to mend.", details={"fields": {"languages": message}})
-    dataset.languages, dataset.description = list(languages), description.strip()
-    audit.record(session, person, "dataset.describe", slug)
+    """Change what a dataset says of itself; its texts never change.
+
+    Raises:
+        Invalid: with a message for each field.
+        Forbidden: somebody else's dataset, and the person is no admin.
+    """
+    dataset = revisable(session, person, slug)
+    if fields := _description_errors(languages, description):
+        raise _invalid(fields)
+    dataset.languages, dataset.description = list(languages), _clean_text(description)
+    audit.record(session, person, "dataset.describe", slug, {"languages": dataset.languages})
     return dataset
 
 
-def own_upload(session: Session, person: Person, upload_id: int) -> Upload:
-    """That upload, for its owner and for admins; NotFound for everyone else."""
-    upload = session.get(Upload, upload_id)
+def own_upload(session: Session, person: Person, upload_id: int, *, lock: bool = False) -> Upload:
+    """That upload, for its owner and for admins; NotFound for everyone else. `lock` keeps others from changing it."""
+    upload = session.get(Upload, upload_id, with_for_update=lock or None)
     if upload is None or (upload.owner_id != person.id and not person.can(Role.ADMIN)):
         raise NotFound("There is no such upload, or it is somebody else's.")
     return upload
+
+
+def revisable(session: Session, person: Person, slug: str) -> Dataset:
+    """The dataset of that slug, for its owner and for admins.
+
+    Raises:
+        NotFound: there is none.
+        Forbidden: it is somebody else's.
+    """
+    dataset = by_slug(session, slug)
+    if not may_change(person, dataset.owner_id):
+        raise Forbidden("Only its owner or an admin may change this dataset.")
+    return dataset
+
+
+def may_change(person: Person, owner_id: int) -> bool:
+    """Whether this person may describe and extend a dataset of that owner."""
+    return person.can(Role.ADMIN) or (person.can(Role.MEMBER) and owner_id == person.id)
 
 
 def by_slug(session: Session, slug: str) -> Dataset:
@@ -192,13 +226,33 @@ def by_slug(session: Session, slug: str) -> Dataset:
     return dataset
 
 
+def drop_file(session: Session, blobs: BlobStore, sha256: str, *, except_upload: int | None = None) -> None:
+    """Delete a file unless an upload (other than `except_upload`) or a revision needs it.
+
+    Call it as the last step of the transaction that gives the file up: another upload of the same bytes then
+    either comes before and keeps the file, or comes after and stores it again.
+    """
+    _lock(session, sha256)
+    if not blob_in_use(session, sha256, except_upload=except_upload):
+        blobs.delete(sha256)
+
+
 def blob_in_use(session: Session, sha256: str, *, except_upload: int | None = None) -> bool:
-    """Whether an upload (other than `except_upload`) or a revision refers to that blob."""
+    """Whether an upload (other than `except_upload`) or a revision needs that blob; a refused upload does not."""
     revisions = select(DatasetRevision.id).where(
         (DatasetRevision.file_sha256 == sha256) | (DatasetRevision.canonical_sha256 == sha256)
     )
-    uploads = select(Upload.id).where(Upload.file_sha256 == sha256, Upload.id != (except_upload or 0))
+    accepted = or_(Upload.state != JobState.DONE, Upload.report["ok"].as_boolean())
+    uploads = select(Upload.id).where(
+        Upload.id != (except_upload or 0),
+        ((Upload.file_sha256 == sha256) & accepted) | (Upload.report["canonical_sha256"].as_string() == sha256),
+    )
     return session.scalar(revisions.limit(1)) is not None or session.scalar(uploads.limit(1)) is not None
+
+
+def parse_languages(text: str) -> tuple[str, ...]:
+    """Language codes as people type them, with commas or spaces between; each once, unchecked."""
+    return tuple(dict.fromkeys(re.split(r"[\s,;]+", text.strip(" \t\r\n,;")))) if text.strip(" \t\r\n,;") else ()
 
 
 def slugify(name: str) -> str:
@@ -211,6 +265,51 @@ def clean_name(name: str) -> str:
     """A name as stored: NFC, trimmed; empty when nothing of it could stand in an address."""
     cleaned = unicodedata.normalize("NFC", name).strip()
     return cleaned if slugify(cleaned) else ""
+
+
+def _form_errors(session: Session, form: UploadForm) -> dict[str, str]:
+    """Field -> what is wrong with it, for a new dataset."""
+    scored_task_type(form.task_type)
+    fields = _description_errors(form.languages, form.description)
+    name = clean_name(form.name)
+    if not name:
+        fields["name"] = "Give it a name that people will recognise on the board."
+    elif len(name) > NAME_LENGTH or _is_unsafe(name):
+        fields["name"] = f"At most {NAME_LENGTH} characters, no control or direction marks."
+    elif slugify(name) in RESERVED:
+        fields["name"] = f"{name!r} is taken by a page of this site. Choose another."
+    elif session.scalar(select(Dataset.id).where(Dataset.slug == slugify(name))) is not None:
+        fields["name"] = "A dataset of this name exists. Choose another, or add a revision to that one."
+    return fields
+
+
+def _description_errors(languages: Sequence[str], description: str) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    wrong = [language for language in languages if not LANGUAGE.fullmatch(language)]
+    if not languages:
+        fields["languages"] = f"Name at least one language: {LANGUAGE_HELP}"
+    elif wrong:
+        fields["languages"] = f"{wrong[0][:40]!r} is no language code. Use {LANGUAGE_HELP}"
+    elif len(languages) > MAX_LANGUAGES:
+        fields["languages"] = f"At most {MAX_LANGUAGES} languages."
+    if len(_clean_text(description)) > DESCRIPTION_LENGTH:
+        fields["description"] = f"At most {DESCRIPTION_LENGTH:,} characters."
+    elif any(unicodedata.category(character) == "Cs" or character == "\0" for character in description):
+        fields["description"] = "It holds characters that are no text (NUL or half of a surrogate pair)."
+    return fields
+
+
+def _invalid(fields: dict[str, str]) -> Invalid:
+    return Invalid("The form has fields to mend.", details={"fields": fields})
+
+
+def _lock(session: Session, name: str) -> None:
+    """Let nobody else lock this name (a file's hash, a slug) until the transaction ends.
+
+    On SQLite a writer is alone anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
 def _refuse_known_file(session: Session, sha256: str) -> None:
@@ -232,8 +331,13 @@ def _dataset_of(session: Session, upload: Upload) -> Dataset:
         assert found is not None  # noqa: S101 - a foreign key
         return found
     slug = slugify(upload.name)
-    if session.scalar(select(Dataset.id).where(Dataset.slug == slug)):
-        raise Conflict(f"A dataset named {upload.name!r} was published meanwhile.", code="name_taken")
+    _lock(session, slug)
+    if session.scalar(select(Dataset.id).where(Dataset.slug == slug)) is not None:
+        message = (
+            f"A dataset named {upload.name!r} was published meanwhile. "
+            "Discard this upload, then send the file under another name or as a revision of that one."
+        )
+        raise Conflict(message, code="name_taken")
     dataset = Dataset(
         slug=slug,
         name=upload.name,
@@ -247,21 +351,30 @@ def _dataset_of(session: Session, upload: Upload) -> Dataset:
     return dataset
 
 
-def _add_to_benchmark(session: Session, slug: str, dataset: Dataset) -> None:
+def _benchmark(session: Session, slug: str) -> Benchmark:
     benchmark = session.scalar(select(Benchmark).where(Benchmark.slug == slug))
     if benchmark is None:
         raise NotFound(f"There is no board {slug!r}.")
-    taken = select(BenchmarkDataset.position).where(BenchmarkDataset.benchmark_id == benchmark.id)
-    positions: dict[str, Any] = {"position": max(session.scalars(taken).all(), default=-1) + 1}
-    key = (benchmark.id, dataset.id)
-    if session.get(BenchmarkDataset, key) is None:
-        session.add(BenchmarkDataset(benchmark_id=key[0], dataset_id=key[1], **positions))
+    return benchmark
 
 
-def _has_controls(text: str) -> bool:
-    return any(unicodedata.category(character) in {"Cc", "Cf", "Cs"} for character in text)
+def _add_to_benchmark(session: Session, benchmark: Benchmark, dataset: Dataset) -> None:
+    taken = select(func.max(BenchmarkDataset.position)).where(BenchmarkDataset.benchmark_id == benchmark.id)
+    last = session.scalar(taken)
+    if session.get(BenchmarkDataset, (benchmark.id, dataset.id)) is None:
+        position = 0 if last is None else last + 1
+        session.add(BenchmarkDataset(benchmark_id=benchmark.id, dataset_id=dataset.id, position=position))
+
+
+def _is_unsafe(text: str) -> bool:
+    """Whether it holds control, direction or other invisible characters, or line separators."""
+    return any(unicodedata.category(character) in _UNSAFE_CATEGORIES for character in text)
+
+
+def _clean_text(text: str) -> str:
+    return text.replace("\r\n", "\n").strip()
 
 
 def _safe_file_name(name: str) -> str:
     base = re.split(r"[/\\]", name)[-1]
-    return "".join(character for character in base if not _has_controls(character))[-255:] or "upload"
+    return "".join(character for character in base if not _is_unsafe(character))[-255:] or "upload"

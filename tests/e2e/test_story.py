@@ -1,6 +1,7 @@
 """The whole story in a browser: sign in, upload, mend an error, add models, queue, watch, read the board."""
 
 import csv
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -111,9 +112,9 @@ def _add_models(house: House, page: Page, accessible: Check) -> None:
 def _make_a_board(house: House, page: Page, accessible: Check) -> None:
     page.goto(house.address + "/boards/new")
     page.get_by_label("Name", exact=True).fill("Our texts")
-    page.get_by_label("<b>Similar</b> requests", exact=False).check()
+    page.get_by_role("checkbox", name="<b>Similar</b> requests").check()
     accessible("new board")
-    page.get_by_role("button", name="Create", exact=False).click()
+    page.get_by_role("button", name="Make", exact=False).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Our texts")
 
 
@@ -149,10 +150,12 @@ def _read_the_board(house: House, page: Page, accessible: Check) -> None:
     assert box is not None and box["y"] < 200
     expect(table).not_to_contain_text("—" * 2)
     accessible("the board")
-    page.get_by_role("link", name="Model", exact=True).click()
-    assert "sort=" in page.url
-    page.get_by_role("columnheader", name="Mean (Task)", exact=False).get_by_role("link").click()
-    expect(page.locator("th[aria-sort]")).to_have_count(1)
+    page.locator("thead th.model a").click()
+    expect(page).to_have_url(re.compile("sort=model"))
+    expect(page.locator("th[aria-sort]")).to_have_text(re.compile("Model"))
+    page.locator("thead th", has_text="(Task)").get_by_role("link").first.click()
+    expect(page).to_have_url(re.compile("sort=-mean_task"))
+    expect(rows.first).to_contain_text("bm25")
     with page.expect_download() as waiting:
         page.locator("summary", has_text="Export").click()
         page.get_by_role("link", name="CSV").click()

@@ -1,0 +1,351 @@
+"""What the dataset pages show: each function a constant number of queries."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import Session
+
+from app.core.aggregation import Cell, Column, Entry, aggregate
+from app.core.task_types import task_type
+from app.db.tables import (
+    Benchmark,
+    BenchmarkDataset,
+    Dataset,
+    DatasetRevision,
+    JobState,
+    Model,
+    Run,
+    Score,
+    Upload,
+    User,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BoardLink:
+    """A board by name; `is_default` for the one that `/` shows."""
+
+    slug: str
+    name: str
+    is_default: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRow:
+    """A dataset with its newest revision; `results` counts the models with a finished run on that one."""
+
+    id: int
+    slug: str
+    name: str
+    task_type: str
+    languages: tuple[str, ...]
+    description: str
+    owner_id: int
+    owner: str
+    revision_id: int
+    revision: str
+    canonical_sha256: str
+    counts: Mapping[str, int]
+    warnings: tuple[Mapping[str, Any], ...]
+    published_at: datetime
+    revisions: int
+    results: int
+    boards: tuple[BoardLink, ...]
+
+    @property
+    def counts_text(self) -> str:
+        """The counts in words."""
+        return counts_text(self.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionRow:
+    """One content of a dataset: the file it came as, and what it holds."""
+
+    revision: str
+    file_name: str
+    file_sha256: str
+    counts: Mapping[str, int]
+    warnings: int
+    created_by: str
+    created_at: datetime
+    results: int
+
+    @property
+    def counts_text(self) -> str:
+        """The counts in words."""
+        return counts_text(self.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """A model on a dataset's newest revision.
+
+    `score` is the main metric, None for a model without a complete result; `state` is that of its newest run.
+    """
+
+    model: str
+    variant: str
+    rank: int | None
+    score: float | None
+    run_id: int
+    state: JobState
+    done: int
+    total: int
+    reason: str
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRow:
+    """An upload that is not published. `ok` is None until its validation has finished."""
+
+    id: int
+    name: str
+    task_type: str
+    file_name: str
+    file_bytes: int
+    state: JobState
+    ok: bool | None
+    problems: int
+    dataset_slug: str | None
+    created_at: datetime
+
+
+def totals(session: Session) -> tuple[int, datetime | None]:
+    """How many datasets there are, and when the newest revision came. One query."""
+    query = select(func.count(func.distinct(DatasetRevision.dataset_id)), func.max(DatasetRevision.created_at))
+    count, newest = session.execute(query).one()
+    return count, newest
+
+
+def list_datasets(session: Session, *, kind: str = "", text: str = "") -> tuple[DatasetRow, ...]:
+    """Datasets by name; of one task type, or with `text` in the name, if given. Two queries."""
+    query = _datasets().order_by(func.lower(Dataset.name), Dataset.id)
+    if kind:
+        query = query.where(Dataset.task_type == kind)
+    if text:
+        # SQLite folds only ASCII; the slug is folded already, in every script.
+        in_name = Dataset.name.icontains(text, autoescape=True)
+        query = query.where(or_(in_name, Dataset.slug.contains(text.casefold(), autoescape=True)))
+    return _dataset_rows(session, query)
+
+
+def find_dataset(session: Session, slug: str) -> DatasetRow | None:
+    """That dataset. Two queries."""
+    return next(iter(_dataset_rows(session, _datasets().where(Dataset.slug == slug))), None)
+
+
+def revisions_of(session: Session, dataset_id: int) -> tuple[RevisionRow, ...]:
+    """Every revision, the newest first. One query."""
+    query = (
+        select(DatasetRevision, User.name, _results().label("results"))
+        .join(User, User.id == DatasetRevision.created_by)
+        .where(DatasetRevision.dataset_id == dataset_id)
+        .order_by(DatasetRevision.id.desc())
+    )
+    return tuple(
+        RevisionRow(
+            revision=revision.revision,
+            file_name=revision.file_name,
+            file_sha256=revision.file_sha256,
+            counts=revision.counts,
+            warnings=len(revision.warnings),
+            created_by=name,
+            created_at=revision.created_at,
+            results=results,
+        )
+        for revision, name, results in session.execute(query)
+    )
+
+
+def scores_of(session: Session, dataset: DatasetRow) -> tuple[ScoreRow, ...]:
+    """Every model with a run on the newest revision: ranked ones by rank, then the others by name. Two queries.
+
+    Score and rank follow the board's rules, for a board of this dataset alone.
+    """
+    cells = _main_scores(session, dataset)
+    required = frozenset(cell for found in cells.values() for cell in found)
+    runs = _newest_runs(session, dataset.revision_id)
+    entries = [Entry(str(model_id), {dataset.slug: cells.get(model_id, {})}) for model_id in runs]
+    standings = aggregate([Column(dataset.slug, dataset.task_type, required)], entries)
+    rows = [
+        _score_row(runs[model_id], standing.rank, standing.datasets[dataset.slug])
+        for model_id, standing in zip(runs, standings, strict=True)
+    ]
+    return tuple(sorted(rows, key=lambda row: (row.rank is None, row.rank or 0, row.model, row.variant)))
+
+
+def waiting_uploads(session: Session, owner_id: int) -> tuple[UploadRow, ...]:
+    """A person's uploads that are not published, the newest first. One query; the reports stay where they are."""
+    query = (
+        select(
+            Upload.id,
+            Upload.name,
+            Upload.task_type,
+            Upload.file_name,
+            Upload.file_bytes,
+            Upload.state,
+            Upload.report["ok"].as_boolean().label("ok"),
+            Upload.report["total_problems"].as_integer().label("problems"),
+            Dataset.slug.label("dataset_slug"),
+            Upload.created_at,
+        )
+        .outerjoin(Dataset, Dataset.id == Upload.dataset_id)
+        .where(Upload.owner_id == owner_id, Upload.published_revision_id.is_(None))
+        .order_by(Upload.id.desc())
+    )
+    return tuple(
+        UploadRow(**{**row, "state": JobState(row["state"]), "problems": row["problems"] or 0})
+        for row in session.execute(query).mappings()
+    )
+
+
+def board_links(session: Session) -> tuple[BoardLink, ...]:
+    """Every board, the default first. One query."""
+    query = select(Benchmark.slug, Benchmark.name, Benchmark.is_default)
+    return tuple(
+        BoardLink(*row) for row in session.execute(query.order_by(Benchmark.is_default.desc(), Benchmark.name))
+    )
+
+
+def counts_text(counts: Mapping[str, int]) -> str:
+    """Counts in words, such as "210 queries, 160 documents"."""
+    return ", ".join(f"{number:,} {name}" for name, number in counts.items())
+
+
+def _results() -> Any:
+    """How many models have a finished run on the revision of the row."""
+    done = Run.state == JobState.DONE
+    return (
+        select(func.count(func.distinct(Run.model_id)))
+        .where(Run.dataset_revision_id == DatasetRevision.id, done)
+        .correlate(DatasetRevision)
+        .scalar_subquery()
+    )
+
+
+def _datasets() -> Select[Any]:
+    newest = (
+        select(
+            DatasetRevision.dataset_id,
+            func.max(DatasetRevision.id).label("id"),
+            func.count().label("revisions"),
+        )
+        .group_by(DatasetRevision.dataset_id)
+        .subquery("newest")
+    )
+    return (
+        select(Dataset, DatasetRevision, User.name, newest.c.revisions, _results().label("results"))
+        .join(newest, newest.c.dataset_id == Dataset.id)
+        .join(DatasetRevision, DatasetRevision.id == newest.c.id)
+        .join(User, User.id == Dataset.owner_id)
+    )
+
+
+def _dataset_rows(session: Session, query: Select[Any]) -> tuple[DatasetRow, ...]:
+    found = session.execute(query).all()
+    boards = _boards_of(session, [dataset.id for dataset, *_ in found])
+    return tuple(
+        DatasetRow(
+            id=dataset.id,
+            slug=dataset.slug,
+            name=dataset.name,
+            task_type=dataset.task_type,
+            languages=tuple(dataset.languages),
+            description=dataset.description,
+            owner_id=dataset.owner_id,
+            owner=owner,
+            revision_id=revision.id,
+            revision=revision.revision,
+            canonical_sha256=revision.canonical_sha256,
+            counts=revision.counts,
+            warnings=tuple(revision.warnings),
+            published_at=revision.created_at,
+            revisions=revisions,
+            results=results,
+            boards=tuple(boards.get(dataset.id, ())),
+        )
+        for dataset, revision, owner, revisions, results in found
+    )
+
+
+def _boards_of(session: Session, dataset_ids: Sequence[int]) -> dict[int, list[BoardLink]]:
+    query = (
+        select(BenchmarkDataset.dataset_id, Benchmark.slug, Benchmark.name, Benchmark.is_default)
+        .join(Benchmark, Benchmark.id == BenchmarkDataset.benchmark_id)
+        .where(BenchmarkDataset.dataset_id.in_(dataset_ids))
+        .order_by(Benchmark.is_default.desc(), Benchmark.name)
+    )
+    boards: dict[int, list[BoardLink]] = {}
+    for dataset_id, slug, name, is_default in session.execute(query):
+        boards.setdefault(dataset_id, []).append(BoardLink(slug, name, is_default))
+    return boards
+
+
+def _main_scores(session: Session, dataset: DatasetRow) -> dict[int, dict[Cell, float]]:
+    """Model id -> cell -> main metric, of each model's newest finished run."""
+    finished = (
+        select(func.max(Run.id))
+        .where(Run.dataset_revision_id == dataset.revision_id, Run.state == JobState.DONE)
+        .group_by(Run.model_id)
+    )
+    query = (
+        select(Run.model_id, Score.split, Score.subset, Score.value)
+        .join(Score, Score.run_id == Run.id)
+        .where(Run.id.in_(finished), Score.metric == task_type(dataset.task_type).main_metric)
+        .order_by(Run.id, Score.subset, Score.split)
+    )
+    cells: dict[int, dict[Cell, float]] = {}
+    for model_id, split, subset, value in session.execute(query):
+        cells.setdefault(model_id, {})[split, subset] = value
+    return cells
+
+
+def _newest_runs(session: Session, revision_id: int) -> dict[int, Any]:
+    """Model id -> its newest run that was not cancelled, with the model's name and its newest finished run."""
+    per_model = (
+        select(
+            func.max(Run.id).label("newest"),
+            func.max(Run.id).filter(Run.state == JobState.DONE).label("finished"),
+        )
+        .where(Run.dataset_revision_id == revision_id, Run.state != JobState.CANCELLED)
+        .group_by(Run.model_id)
+        .subquery("per_model")
+    )
+    query = (
+        select(
+            Run.id,
+            Run.model_id,
+            Run.state,
+            Run.done,
+            Run.total,
+            Run.failure,
+            Run.finished_at,
+            Model.name,
+            Model.variant,
+            per_model.c.finished,
+        )
+        .join(per_model, per_model.c.newest == Run.id)
+        .join(Model, Model.id == Run.model_id)
+        .order_by(Run.model_id)
+    )
+    return {row.model_id: row for row in session.execute(query)}
+
+
+def _score_row(run: Any, rank: int | None, score: float | None) -> ScoreRow:
+    return ScoreRow(
+        model=run.name,
+        variant=run.variant,
+        rank=rank,
+        score=score,
+        run_id=run.finished or run.id,
+        state=JobState(run.state),
+        done=run.done,
+        total=run.total,
+        reason=(run.failure or {}).get("message", ""),
+        finished_at=run.finished_at,
+    )

@@ -1,0 +1,232 @@
+"""The datasets: all of them, the tabs of one, and the form that describes it. Uploads have their own module."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated
+from urllib.parse import quote, urlencode
+
+from fastapi import APIRouter, Form, Query, Request, Response
+from sqlalchemy.orm import Session
+
+from app.core.formats import canonical
+from app.core.task_types import TASK_TYPES, TaskType
+from app.db.queries.datasets import (
+    DatasetRow,
+    RevisionRow,
+    ScoreRow,
+    UploadRow,
+    find_dataset,
+    list_datasets,
+    revisions_of,
+    scores_of,
+    totals,
+    waiting_uploads,
+)
+from app.db.tables import Role
+from app.errors import Invalid, NotFound
+from app.http.access import Member, Viewer
+from app.http.dependencies import AppSettings, ReadSession, WriteSession
+from app.services import datasets
+from app.services.accounts import Person
+from app.storage.blobs import BlobStore
+from app.web.flash import redirect
+from app.web.forms import Form as ShownForm
+from app.web.forms import rejected
+from app.web.pages import uploads
+from app.web.record_tables import RecordTable, record_tables
+from app.web.templating import page
+
+router = APIRouter(include_in_schema=False)
+router.include_router(uploads.router)  # first: "new" is no dataset
+Text = Annotated[str, Form()]
+
+ROWS_SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which datasets are asked for; "" for any."""
+
+    task_type: str = ""
+    text: str = ""
+
+    def url(self, **change: str) -> str:
+        """The address of the list under a changed filter."""
+        values = {"type": self.task_type, "q": self.text, **change}
+        query = urlencode({name: value for name, value in values.items() if value})
+        return f"/datasets?{query}" if query else "/datasets"
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetsPage:
+    """What /datasets shows; `waiting` are the person's own uploads, `total` counts beyond the filter."""
+
+    total: int
+    newest: datetime | None
+    datasets: tuple[DatasetRow, ...]
+    waiting: tuple[UploadRow, ...]
+    filter: Filter
+    may_upload: bool
+
+    @property
+    def type_options(self) -> list[tuple[str, str]]:
+        """Value and label of each choice."""
+        return [("", "Every task type"), *((kind.name, kind.title) for kind in TASK_TYPES.values())]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What every tab of a dataset shows."""
+
+    dataset: DatasetRow
+    task_type: TaskType
+    tabs: tuple[tuple[str, str, bool], ...]
+    may_change: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ScoresPage:
+    """Every model's main score on the newest revision."""
+
+    frame: Frame
+    scores: tuple[ScoreRow, ...]
+    best: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowsPage:
+    """The first rows of the newest revision; `problem` when its file cannot be read."""
+
+    frame: Frame
+    tables: tuple[RecordTable, ...]
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionsPage:
+    """Every revision."""
+
+    frame: Frame
+    revisions: tuple[RevisionRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPage:
+    """What was odd about the newest revision."""
+
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class EditPage:
+    """The form that describes a dataset."""
+
+    dataset: DatasetRow
+    form: ShownForm = field(default_factory=ShownForm)
+    language_help: str = datasets.LANGUAGE_HELP
+
+
+@router.get("/datasets")
+def all_datasets(
+    request: Request,
+    person: Viewer,
+    session: ReadSession,
+    task_type: Annotated[str, Query(alias="type")] = "",
+    q: str = "",
+) -> Response:
+    """All datasets, of a task type or with a word in the name; above them what waits for this person."""
+    wanted = Filter(task_type, q.strip())
+    may_upload = person.can(Role.MEMBER)
+    total, newest = totals(session)
+    context = DatasetsPage(
+        total=total,
+        newest=newest,
+        datasets=list_datasets(session, kind=wanted.task_type, text=wanted.text),
+        waiting=waiting_uploads(session, person.id) if may_upload else (),
+        filter=wanted,
+        may_upload=may_upload,
+    )
+    return page(request, "datasets/list.html", context, partial="datasets/_table.html")
+
+
+@router.get("/datasets/{slug}")
+def dataset_scores(request: Request, person: Viewer, session: ReadSession, slug: str) -> Response:
+    """Every model's score on the newest revision."""
+    frame = _frame(session, person, slug, "")
+    scores = scores_of(session, frame.dataset)
+    best = max((row.score for row in scores if row.score is not None), default=None)
+    return page(request, "datasets/scores.html", ScoresPage(frame, scores, best))
+
+
+@router.get("/datasets/{slug}/rows")
+def dataset_rows(request: Request, person: Member, session: ReadSession, settings: AppSettings, slug: str) -> Response:
+    """The first rows; for members, because they are the raw texts."""
+    frame = _frame(session, person, slug, "rows")
+    path = BlobStore(settings.blobs_dir).path(frame.dataset.canonical_sha256)
+    tables: tuple[RecordTable, ...] = ()
+    problem = ""
+    try:
+        tables = record_tables(canonical.sample(path, ROWS_SHOWN))
+    except FileNotFoundError:
+        problem = "The file of this revision is not in this server's data folder. Restore it from a backup."
+    except canonical.CorruptDataset:
+        problem = "The file of this revision is damaged. Restore it from a backup."
+    return page(request, "datasets/rows.html", RowsPage(frame, tables, problem))
+
+
+@router.get("/datasets/{slug}/revisions")
+def dataset_revisions(request: Request, person: Viewer, session: ReadSession, slug: str) -> Response:
+    """Every revision, the newest first."""
+    frame = _frame(session, person, slug, "revisions")
+    return page(request, "datasets/revisions.html", RevisionsPage(frame, revisions_of(session, frame.dataset.id)))
+
+
+@router.get("/datasets/{slug}/report")
+def dataset_report(request: Request, person: Viewer, session: ReadSession, slug: str) -> Response:
+    """What was odd about the newest revision."""
+    return page(request, "datasets/report.html", ReportPage(_frame(session, person, slug, "report")))
+
+
+@router.get("/datasets/{slug}/edit")
+def edit_form(request: Request, person: Member, session: ReadSession, slug: str) -> Response:
+    """The form for languages and description."""
+    datasets.revisable(session, person, slug)
+    dataset = _found(session, slug)
+    values = {"languages": ", ".join(dataset.languages), "description": dataset.description}
+    return page(request, "datasets/edit.html", EditPage(dataset, ShownForm(values)))
+
+
+@router.post("/datasets/{slug}/edit")
+def edit(
+    request: Request, person: Member, session: WriteSession, slug: str, *, languages: Text = "", description: Text = ""
+) -> Response:
+    """Change languages and description."""
+    try:
+        dataset = datasets.describe(
+            session, person, slug, languages=datasets.parse_languages(languages), description=description
+        )
+    except Invalid as error:
+        form = rejected(error, languages=languages, description=description)
+        return page(request, "datasets/edit.html", EditPage(_found(session, slug), form), status=error.status)
+    return redirect(f"/datasets/{quote(slug)}", f"Saved “{dataset.name}”.")
+
+
+def _found(session: Session, slug: str) -> DatasetRow:
+    dataset = find_dataset(session, slug)
+    if dataset is None:
+        raise NotFound(f"There is no dataset {slug!r}. See all datasets for those there are.")
+    return dataset
+
+
+def _frame(session: Session, person: Person, slug: str, tab: str) -> Frame:
+    dataset = _found(session, slug)
+    names = ["", "rows", "revisions", "report"] if person.can(Role.MEMBER) else ["", "revisions", "report"]
+    address = f"/datasets/{quote(slug)}"
+    return Frame(
+        dataset=dataset,
+        task_type=TASK_TYPES[dataset.task_type],
+        tabs=tuple(
+            (name.capitalize() or "Scores", f"{address}/{name}" if name else address, name == tab) for name in names
+        ),
+        may_change=datasets.may_change(person, dataset.owner_id),
+    )

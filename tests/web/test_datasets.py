@@ -1,0 +1,253 @@
+"""The dataset pages: the list and its filters, the tabs, the form; what each role sees; names are only text."""
+
+import re
+from collections.abc import Callable
+from html import unescape
+
+import pytest
+from sqlalchemy import func, select
+
+from app.db.session import Database
+from app.db.tables import DatasetRevision, JobState, Role, Run
+from app.settings import Settings
+from tests.board_world import World, counted_statements
+from tests.conftest import Browser
+from tests.upload_flow import PAIRS, get, published, send, sent, text_of, validate
+
+FRAGMENT = {"HX-Request": "true"}
+
+
+@pytest.fixture(autouse=True)
+def no_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker is called by hand here."""
+    monkeypatch.setattr("app.queue.wake", lambda queue: True)
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    return World(database)
+
+
+class TestList:
+    def test_a_house_without_datasets_says_what_to_do(self, as_member: Browser, as_viewer: Browser) -> None:
+        page = get(as_member, "/datasets")
+        assert 'href="/datasets/new"' in page
+        assert "No dataset yet" in page
+        assert "Waiting for you" not in page
+        assert 'href="/datasets/new"' not in get(as_viewer, "/datasets")
+
+    def test_a_row_a_dataset(self, as_viewer: Browser, world: World) -> None:
+        world.full()
+        text = text_of(get(as_viewer, "/datasets"))
+        assert "2 datasets, the newest just now" in text
+        assert "articles Retrieval eng-Latn 1,200 pairs Help desk 1 000000000000 ada" in text
+        assert "pairs STS eng-Latn 1,200 pairs Help desk 3 000000000000 ada" in text
+
+    @pytest.mark.both_databases
+    @pytest.mark.parametrize(
+        ("query", "names"),
+        [
+            ("", ["a 100% case", "articles", "Größe"]),
+            ("?type=STS", ["a 100% case", "Größe"]),
+            ("?q=ART", ["articles"]),
+            ("?q=GRÖSSE", ["Größe"]),
+            ("?q=100%25", ["a 100% case"]),
+            ("?type=STS&q=art", []),
+            ("?type=Unknown", []),
+        ],
+    )
+    def test_filters_stand_in_the_address(self, as_viewer: Browser, world: World, query: str, names: list[str]) -> None:
+        world.dataset("articles", "Retrieval")
+        world.dataset("a-100-case", name="a 100% case")
+        world.dataset("grösse", name="Größe")
+        page = get(as_viewer, f"/datasets{query}")
+        assert re.findall(r'class="model"><a [^>]*><bdi>(.*?)</bdi>', page) == names
+        assert ("No dataset matches" in page) == (not names)
+        assert (f"{len(names)} of 3 datasets" in page) == bool(names)
+
+    def test_a_chip_takes_its_filter_away(self, as_viewer: Browser, world: World) -> None:
+        world.dataset("pairs")
+        page = unescape(get(as_viewer, "/datasets?type=STS&q=pa"))
+        assert 'href="/datasets?q=pa"' in page
+        assert 'href="/datasets?type=STS"' in page
+
+    def test_the_fragment_is_the_table(self, as_viewer: Browser, world: World) -> None:
+        world.dataset("pairs")
+        answer = as_viewer.get("/datasets?type=STS", headers=FRAGMENT)
+        assert answer.text.lstrip().startswith('<div id="datasets"')
+        assert "<h1" not in answer.text
+        assert "HX-Request" in answer.headers["Vary"]
+
+    @pytest.mark.parametrize("headers", [{}, FRAGMENT])
+    def test_more_datasets_are_no_more_queries(
+        self, as_viewer: Browser, world: World, database: Database, headers: dict[str, str]
+    ) -> None:
+        world.full()
+        with counted_statements(database) as few:
+            get(as_viewer, "/datasets", headers=headers)
+        for number in range(20):
+            world.dataset(f"more-{number}", revisions=2)
+        with counted_statements(database) as many:
+            get(as_viewer, "/datasets", headers=headers)
+        assert len(few) == len(many) == 5  # who, open runs, totals, datasets, boards
+
+
+class TestTabs:
+    @pytest.mark.both_databases
+    def test_scores_are_ranked_and_linked(self, as_viewer: Browser, world: World) -> None:
+        world.full()
+        page = get(as_viewer, "/datasets/pairs")
+        rows = [text_of(row) for row in re.findall(r"<tr>\s*<td.*?</tr>", page, re.DOTALL)]
+        assert [row.split(" Done")[0] for row in rows] == [
+            "1 zeta/weak 95.00 5",
+            "2 acme/strong 90.00 1",
+            "3 acme/strong 128 d 80.00 3",
+        ]
+        assert 'class="num best"><a href="/runs/5">95.00</a>' in page
+
+    def test_what_has_no_score_yet_comes_last(self, as_viewer: Browser, world: World) -> None:
+        world.full()
+        page = get(as_viewer, "/datasets/articles")
+        rows = [text_of(row) for row in re.findall(r"<tr>\s*<td.*?</tr>", page, re.DOTALL)]
+        assert rows[0].startswith("1 acme/strong 75.00")
+        assert [row.split()[0] for row in rows[1:]] == ["—", "—"]
+        assert 'title="The model is broken."' in page
+
+    def test_a_part_without_a_score_is_a_dash_as_on_the_board(self, as_viewer: Browser, world: World) -> None:
+        world.dataset("pairs")
+        whole, half = world.model("acme/whole"), world.model("acme/half")
+        world.run(whole, "pairs", {("test", "en"): 0.6, ("test", "de"): 0.4})
+        world.run(half, "pairs", {("test", "en"): 0.9})
+        text = text_of(get(as_viewer, "/datasets/pairs"))
+        assert "acme/whole 50.00" in text
+        assert "acme/half — no value" in text
+
+    def test_a_newer_failure_keeps_the_older_score(self, as_viewer: Browser, world: World, database: Database) -> None:
+        world.dataset("pairs")
+        model = world.model("acme/strong")
+        first = world.run(model, "pairs", 0.5)
+        world.run(model, "pairs", state=JobState.FAILED, failure={"message": "It broke."})
+        page = get(as_viewer, "/datasets/pairs")
+        assert f'<a href="/runs/{first}">50.00</a>' in page
+        assert text_of(page).count("Failed") == 1
+        with database.reading() as session:
+            assert session.scalar(select(func.count()).select_from(Run)) == 2
+
+    @pytest.mark.parametrize(
+        ("role", "text"), [(Role.VIEWER, "An admin queues the runs"), (Role.ADMIN, "/runs/new?dataset=pairs")]
+    )
+    def test_without_a_run_there_is_a_next_step(
+        self, sign_in: Callable[[Role], Browser], world: World, role: Role, text: str
+    ) -> None:
+        world.dataset("pairs")
+        assert text in get(sign_in(role), "/datasets/pairs")
+
+    def test_more_models_are_no_more_queries(self, as_viewer: Browser, world: World, database: Database) -> None:
+        world.full()
+        with counted_statements(database) as few:
+            get(as_viewer, "/datasets/pairs")
+        for number in range(20):
+            world.run(world.model(f"more/model-{number}"), "pairs", number / 100)
+        with counted_statements(database) as many:
+            get(as_viewer, "/datasets/pairs")
+        assert len(few) == len(many) == 6  # who, open runs, dataset, boards, scores, runs
+
+    def test_viewers_get_no_raw_texts(self, as_member: Browser, as_viewer: Browser, settings: Settings) -> None:
+        url = published(as_member, settings)
+        assert "first 17" in get(as_member, f"{url}/rows")
+        get(as_viewer, f"{url}/rows", status=403)
+        for tab in ("", "/revisions", "/report"):
+            page = get(as_viewer, url + tab)
+            assert f"{url}/rows" not in page
+            assert "first 17" not in page
+            assert "first 1" not in page
+            assert "/edit" not in page
+
+    @pytest.mark.parametrize("damage", ["gone", "damaged"])
+    def test_rows_whose_file_is_lost(
+        self, as_member: Browser, settings: Settings, database: Database, damage: str
+    ) -> None:
+        url = published(as_member, settings)
+        with database.reading() as session:
+            sha256 = session.scalars(select(DatasetRevision.canonical_sha256)).one()
+        path = settings.blobs_dir / sha256[:2] / sha256
+        path.unlink() if damage == "gone" else path.write_bytes(b"{}\n")
+        page = get(as_member, f"{url}/rows")
+        assert "The rows cannot be shown." in page
+        assert "Restore it from a backup" in page
+
+    def test_warnings_stay_with_the_revision(self, as_member: Browser, as_viewer: Browser, settings: Settings) -> None:
+        content = b"sentence1,sentence2,score,=cmd\n" + b"".join(b"a %d,b,%d,x\n" % (n, n % 6) for n in range(30))
+        report = sent(as_member, content)
+        validate(settings)
+        assert "1 warning" in get(as_member, report)
+        as_member.post_form(f"{report}/publish")
+        assert "unknown_column" in get(as_viewer, "/datasets/help-desk-pairs/report")
+
+    def test_no_such_dataset(self, as_member: Browser) -> None:
+        for tab in ("", "/rows", "/revisions", "/report", "/edit"):
+            get(as_member, f"/datasets/gone{tab}", status=404)
+
+
+class TestEdit:
+    def test_the_owner_changes_languages_and_description(self, as_member: Browser, settings: Settings) -> None:
+        url = published(as_member, settings)
+        assert 'value="eng-Latn, deu-Latn"' in get(as_member, f"{url}/edit")
+        wrong = as_member.post_form(f"{url}/edit", {"languages": "en", "description": "Kept."})
+        assert wrong.status_code == 422
+        assert "Kept.</textarea>" in wrong.text
+        answer = as_member.post_form(f"{url}/edit", {"languages": "cmn-Hans", "description": "New\n\nwords."})
+        assert (answer.status_code, answer.headers["location"]) == (303, url)
+        page = get(as_member, url)
+        assert "cmn-Hans" in page
+        assert "<p><bdi>words.</bdi></p>" in page
+
+    def test_others_do_not(self, as_member: Browser, as_viewer: Browser, world: World) -> None:
+        world.dataset("pairs")  # ada's
+        for browser in (as_member, as_viewer):
+            get(browser, "/datasets/pairs/edit", status=403)
+            answer = browser.post_form("/datasets/pairs/edit", {"languages": "cmn-Hans"})
+            assert answer.status_code == 403
+        get(as_member, "/datasets/new?dataset=pairs", status=403)
+
+
+class TestHostileNames:
+    NAMES = ("<script>alert(1)</script>", '=HYPERLINK("http://x")', "אבג שלום", "' OR 1=1 --")
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_a_name_is_text_everywhere(self, as_member: Browser, settings: Settings, name: str) -> None:
+        report = sent(as_member, PAIRS, f"{name}.csv", name=name, description=name)
+        for url in (report, "/datasets"):
+            page = get(as_member, url)
+            assert "<script>alert" not in page
+            assert name in unescape(page)
+        validate(settings)
+        assert name in unescape(get(as_member, report))
+        address = as_member.post_form(f"{report}/publish").headers["location"]
+        for tab in ("", "/rows", "/revisions", "/report", "/edit"):
+            page = get(as_member, address + tab)
+            assert "<script>alert" not in page
+            assert f"<bdi>{name}</bdi>" in unescape(page)
+        assert f"<bdi>{name}</bdi>" in unescape(get(as_member, "/datasets"))
+
+    @pytest.mark.parametrize("name", ["a\u202eb", "a\u2066b", "a\x00b", "a\x1bb", "a\u2028b"])
+    def test_a_name_that_tricks_the_eye_is_refused(self, as_member: Browser, name: str) -> None:
+        answer = send(as_member, name=name)
+        assert answer.status_code == 422
+        assert "no control or direction marks" in answer.text
+
+    def test_texts_of_the_file_are_text(self, as_member: Browser, settings: Settings) -> None:
+        head, _, rest = PAIRS.partition(b"\n")
+        content = head + b"\n<img src=x onerror=alert(1)>,=1+1,1\n" + rest
+        report = sent(as_member, content)
+        validate(settings)
+        page = get(as_member, report)
+        assert "<img" not in page
+        assert "&lt;img src=x onerror=alert(1)&gt;" in page
+
+    def test_excerpts_of_errors_are_text(self, as_member: Browser, settings: Settings) -> None:
+        report = sent(as_member, PAIRS + b"a,b,<b>1</b>\n")
+        validate(settings)
+        page = get(as_member, report)
+        assert "&lt;b&gt;1&lt;/b&gt;" in page
+        assert "<b>1" not in page
