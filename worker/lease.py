@@ -88,9 +88,10 @@ class Lease:
         self.note(f"{name}: {total:,} texts" if name == "encode" else name)
         self._changed.set()
 
-    def advance(self, done: int) -> None:
-        """So many steps of the stage are done, in all."""
+    def advance(self, done: int, total: int | None = None) -> None:
+        """So many steps of the stage are done, in all; `total` where it turned out to be another."""
         self._done = done
+        self._total = self._total if total is None else total
         self._changed.set()
 
     def check(self) -> None:

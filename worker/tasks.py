@@ -114,7 +114,7 @@ class Shop:
         from worker.evaluate import evaluate  # the light worker never comes here and never loads torch
 
         with self.database.reading() as session:
-            model, revision, _ = runs.inputs(session, lease.held.id)
+            model, revision, about = runs.inputs(session, lease.held.id)
             spec = spec_of(model)
         dataset = canonical.read(self._canonical(revision))
         evaluation = evaluate(
@@ -124,6 +124,7 @@ class Shop:
             progress=lease,
             device=self.settings.device,
             batch_tokens=self.settings.batch_tokens,
+            language=about.languages[0].partition("-")[0] if len(about.languages) == 1 else None,
         )
         evidence = [
             runs.CellEvidence(item.split, item.subset, item.kind, self._store_arrays(item.arrays))
@@ -159,8 +160,8 @@ class Shop:
         settings = self.settings
         lease.stage("validate", upload.file_bytes)
 
-        def progress(done: int, total: int) -> None:  # noqa: ARG001
-            lease.advance(done)
+        def progress(done: int, total: int) -> None:
+            lease.advance(done, total)
             lease.check()
 
         with tempfile.TemporaryDirectory(dir=_made(settings.data_dir / "work")) as out_dir:
@@ -174,6 +175,9 @@ class Shop:
                 cpu_seconds=settings.upload_cpu_seconds,
                 progress=progress,
             )
+            if verdict.status >= 500:  # our fault, not the file's: it stays, and can be checked again
+                problem = verdict.problems[0]
+                raise RunFailure(problem.message, code=problem.code, remedy="See the worker's log, then try again.")
             report = asdict(verdict)
             report.pop("canonical_path")
             if verdict.ok and verdict.canonical_path:
@@ -181,9 +185,9 @@ class Shop:
                 report |= {"canonical_sha256": blob.sha256, "canonical_bytes": blob.size}
         with self.database.session() as session:
             finished = jobs.finish(session, lease.held, JobState.DONE, report=report)
-            keep = verdict.ok or datasets.blob_in_use(session, upload.file_sha256, except_upload=upload.id)
-        if finished and not keep:
-            self.blobs.delete(upload.file_sha256)
+            given_up = upload.file_sha256 if finished else report.get("canonical_sha256")
+            if given_up and not (finished and verdict.ok):
+                datasets.drop_file(session, self.blobs, given_up, except_upload=upload.id)
 
     def _inspect(self, lease: Lease) -> None:
         from worker.inspect import inspect
