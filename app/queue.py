@@ -76,17 +76,20 @@ def wake(queue: QueueName) -> bool:
 
 def wake_after_commit(session: Session, queue: QueueName) -> None:
     """Send one wake-up once `session` has committed; none when it rolls back."""
-    waiting: set[QueueName] = session.info.setdefault("wake", set())
-    if not waiting:
-        event.listen(session, "after_commit", _send_waiting, once=True)
-        event.listen(session, "after_rollback", _forget_waiting, once=True)
-    waiting.add(queue)
+    if "wake" not in session.info:
+        event.listen(session, "after_commit", _send_waiting)
+        event.listen(session, "after_rollback", _forget_waiting)
+    session.info.setdefault("wake", set()).add(queue)
 
 
 def _send_waiting(session: Session) -> None:
-    for queue in session.info.pop("wake", set()):
-        wake(queue)
+    if session.in_nested_transaction():
+        return  # the release of a savepoint is no commit
+    waiting: set[QueueName] = session.info["wake"]
+    while waiting:
+        wake(waiting.pop())
 
 
 def _forget_waiting(session: Session) -> None:
-    session.info.pop("wake", None)
+    if not session.in_nested_transaction():
+        session.info["wake"].clear()

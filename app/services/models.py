@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.db.tables import JobState, Model, Run
@@ -31,6 +32,11 @@ ATTRIBUTES = (
 )
 """What an inspection finds and an admin may correct."""
 
+_COUNTS = {"parameters": 2**53, "dimensions": 2**31, "max_tokens": 2**31, "memory_mb": 2**53}
+"""Attributes that are numbers, and what their column cannot hold any more."""
+_LENGTHS = {"memory_dtype": 32, "licence": 100, "similarity": 32}
+"""Attributes that are short texts, and how many characters their column holds."""
+_NAME_LENGTH, _PATH_LENGTH, _LABEL_LENGTH, _PROMPT_LENGTH = 200, 1000, 64, 10_000
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHORT_DTYPE = {"bfloat16": "bf16", "float16": "fp16"}
@@ -63,9 +69,7 @@ def register(session: Session, person: Person, form: ModelForm) -> Model:
     """
     form = _checked(form)
     model = _row(form, person)
-    _refuse_twin(session, model)
-    session.add(model)
-    session.flush()
+    _store(session, model)
     audit.record(session, person, "model.register", title(model), {"revision": model.revision, "source": model.source})
     wake_after_commit(session, "light")
     return model
@@ -83,24 +87,14 @@ def add_variant(session: Session, person: Person, model_id: int, form: ModelForm
     base = get(session, model_id)
     if base.state != JobState.DONE:
         raise Invalid("Variants can be added once the model is inspected.", code="model_not_ready")
-    fields: dict[str, str] = {}
-    if base.loader != "dense":
-        fields[""] = "A baseline has no variants."
-    if form.truncate_dim and base.dimensions and form.truncate_dim > base.dimensions:
-        fields["truncate_dim"] = f"The model has only {base.dimensions} dimensions."
-    if form.max_tokens and base.max_tokens and form.max_tokens > base.max_tokens:
-        fields["max_tokens"] = f"The model reads only {base.max_tokens} tokens."
-    if fields:
-        raise Invalid("The form has fields to mend.", details={"fields": fields})
+    _check_choices(base, form)
     checked = _checked(
         replace(form, name=base.name, loader=base.loader, source=base.source, path=base.path, revision=base.revision)
     )
     variant = _row(checked, person)
     variant.state, variant.found, variant.corrected = JobState.DONE, base.found, base.corrected
     apply_attributes(variant)
-    _refuse_twin(session, variant)
-    session.add(variant)
-    session.flush()
+    _store(session, variant)
     audit.record(session, person, "model.variant", title(variant))
     return variant
 
@@ -116,9 +110,8 @@ def inspected(session: Session, held: jobs.Claim, *, revision: str, found: Mappi
     """
     model = get(session, held.id)
     model.revision, model.found = model.revision or revision, dict(found)
-    _refuse_twin(session, model)
     apply_attributes(model)
-    session.flush()
+    _store(session, model)
     return jobs.finish(session, held, JobState.DONE)
 
 
@@ -126,14 +119,17 @@ def correct(session: Session, person: Person, model_id: int, values: Mapping[str
     """Set attributes by hand; None gives the inspected value back.
 
     Raises:
-        Invalid: an attribute that does not exist or a number out of range.
+        Invalid: an attribute that does not exist, a number out of range or a text that is too long.
     """
     model = get(session, model_id)
     fields = {name: "There is no such attribute." for name in values if name not in ATTRIBUTES}
-    for name in ("parameters", "dimensions", "max_tokens", "memory_mb"):
+    for name, limit in _COUNTS.items():
         value = values.get(name)
-        if value is not None and not 0 <= value < 2**53:
-            fields[name] = "Give a number that is not negative."
+        if value is not None and not 0 <= value < limit:
+            fields[name] = "Give a number that is not negative, and not beyond all measure."
+    for name, length in _LENGTHS.items():
+        if len(values.get(name) or "") > length:
+            fields[name] = f"At most {length} characters."
     if fields:
         raise Invalid("The form has fields to mend.", details={"fields": fields})
     corrected = {**model.corrected, **values}
@@ -165,11 +161,18 @@ def remove(session: Session, person: Person, model_id: int) -> None:
         Conflict: it has runs; results are never lost with their model.
     """
     model = get(session, model_id)
+    name = title(model)
     count = session.scalar(select(func.count()).select_from(Run).where(Run.model_id == model_id))
     if count:
-        raise Conflict(f"{model.name} has {count} runs; a model with results stays.", code="model_has_runs")
-    session.delete(model)
-    audit.record(session, person, "model.remove", title(model))
+        raise Conflict(
+            f"{name} has {count} run{'' if count == 1 else 's'}; a model with results stays.", code="model_has_runs"
+        )
+    try:
+        with session.begin_nested():
+            session.delete(model)
+    except IntegrityError as error:
+        raise Conflict(f"A run of {name} was queued just now.", code="model_has_runs") from error
+    audit.record(session, person, "model.remove", name)
 
 
 def get(session: Session, model_id: int) -> Model:
@@ -187,11 +190,12 @@ def title(model: Model) -> str:
 
 def variant_label(form: ModelForm) -> str:
     """What sets a variant apart, in a word or two; "" for the model as it comes."""
+    prompts = [prompt for prompt in (form.query_prompt, form.document_prompt) if prompt is not None]
     parts = [
         f"{form.truncate_dim} d" if form.truncate_dim else "",
         f"{form.max_tokens} tokens" if form.max_tokens else "",
         _SHORT_DTYPE.get(form.dtype, ""),
-        "own prompt" if form.query_prompt is not None or form.document_prompt is not None else "",
+        "own prompt" if any(prompts) else "no prompt" if prompts else "",
     ]
     return form.label or " · ".join(part for part in parts if part)
 
@@ -201,7 +205,8 @@ def apply_attributes(model: Model) -> None:
     values = {**model.found, **model.corrected}
     for name in ATTRIBUTES:
         default: Any = [] if name == "languages" else {} if name == "prompts" else None
-        setattr(model, name, values.get(name, default))
+        value = values.get(name, default)
+        setattr(model, name, value[: _LENGTHS[name]] if name in _LENGTHS and value else value)
     if model.truncate_dim and model.dimensions:
         model.dimensions = min(model.dimensions, model.truncate_dim)
     if model.max_tokens_limit and model.max_tokens:
@@ -214,17 +219,18 @@ def _checked(form: ModelForm) -> ModelForm:
         raise Invalid(f"Choose one of {', '.join(LOADERS)}.", details={"fields": {"loader": "Choose one."}})
     if form.loader != "dense":
         return ModelForm(name=BUILT_IN[form.loader], loader=form.loader, source="builtin")
-    path = (form.path or "").strip() or None
-    form = replace(form, name=form.name.strip(), label=form.label.strip(), path=path)
+    folder = (form.path or "").strip()
+    form = replace(form, name=form.name.strip(), label=form.label.strip(), path=folder or None)
     number = "Give a positive number, or leave it empty."
+    prompts = {"query_prompt": form.query_prompt or "", "document_prompt": form.document_prompt or ""}
     rules = {
         "name": (
-            bool(_NAME.fullmatch(form.name)) and ".." not in form.name,
+            bool(_NAME.fullmatch(form.name)) and ".." not in form.name and len(form.name) <= _NAME_LENGTH,
             "Write it as organisation/name, as on the hub; for a folder choose such a name.",
         ),
         "source": (form.source in {"hub", "folder"}, "Choose hub or folder."),
         "path": (
-            (form.source == "folder") == (path is not None),
+            (form.source == "folder") == bool(folder) and len(folder) <= _PATH_LENGTH and folder.isprintable(),
             "Name the folder as the workers see it; only for a folder.",
         ),
         "revision": (
@@ -232,9 +238,16 @@ def _checked(form: ModelForm) -> ModelForm:
             "A revision is a commit of 40 hexadecimal digits; leave it empty for the newest.",
         ),
         "dtype": (form.dtype in DTYPES, f"Choose one of {', '.join(DTYPES)}."),
-        "truncate_dim": (form.truncate_dim is None or form.truncate_dim > 0, number),
-        "max_tokens": (form.max_tokens is None or form.max_tokens > 0, number),
-        "label": (len(form.label) <= 64, "At most 64 characters."),
+        "truncate_dim": (form.truncate_dim is None or 0 < form.truncate_dim < 2**31, number),
+        "max_tokens": (form.max_tokens is None or 0 < form.max_tokens < 2**31, number),
+        "label": (
+            len(form.label) <= _LABEL_LENGTH and form.label.isprintable(),
+            f"At most {_LABEL_LENGTH} characters, none of them a control character.",
+        ),
+        **{
+            name: (len(text) <= _PROMPT_LENGTH and "\0" not in text, f"At most {_PROMPT_LENGTH:,} characters.")
+            for name, text in prompts.items()
+        },
     }
     fields = {name: message for name, (holds, message) in rules.items() if not holds}
     if fields:
@@ -262,7 +275,29 @@ def _row(form: ModelForm, person: Person) -> Model:
     )
 
 
-def _refuse_twin(session: Session, model: Model) -> None:
+def _check_choices(base: Model, form: ModelForm) -> None:
+    """Refuse a variant that `base` cannot have, or that chooses nothing."""
+    whole = {**base.found, **base.corrected}
+    dimensions, max_tokens = whole.get("dimensions"), whole.get("max_tokens")
+    fields: dict[str, str] = {}
+    if base.loader != "dense":
+        fields[""] = "A baseline has no variants."
+    elif not variant_label(replace(form, label="")):
+        fields[""] = "Choose at least one thing that differs: dimensions, tokens, dtype or a prompt."
+    if form.truncate_dim and dimensions and form.truncate_dim > dimensions:
+        fields["truncate_dim"] = f"The model has only {dimensions} dimensions."
+    if form.max_tokens and max_tokens and form.max_tokens > max_tokens:
+        fields["max_tokens"] = f"The model reads only {max_tokens} tokens."
+    if fields:
+        raise Invalid("The form has fields to mend.", details={"fields": fields})
+
+
+def _store(session: Session, model: Model) -> None:
+    """Write a new or changed row; its name, revision and variant together are its own.
+
+    Raises:
+        Conflict: another row has them, also one that somebody else adds at this moment.
+    """
     twin = select(Model.id).where(
         Model.name == model.name,
         Model.revision == model.revision,
@@ -271,8 +306,18 @@ def _refuse_twin(session: Session, model: Model) -> None:
     )
     with session.no_autoflush:
         if session.scalar(twin) is not None:
-            raise Conflict(
-                f"{title(model)} is registered already at this revision.",
-                code="model_exists",
-                details={"model": model.name},
-            )
+            raise _twin_exists(model)
+    try:
+        with session.begin_nested():
+            session.add(model)
+    except IntegrityError as error:
+        raise _twin_exists(model) from error
+
+
+def _twin_exists(model: Model) -> Conflict:
+    remedy = "Give the variant a label of its own." if model.variant else "Add a variant on its page instead."
+    return Conflict(
+        f"{title(model)} is registered already at this revision. {remedy}",
+        code="model_exists",
+        details={"model": model.name},
+    )

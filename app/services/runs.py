@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.db.tables import Dataset, DatasetRevision, Evidence, JobState, Model, Run, Score
@@ -54,59 +55,70 @@ def queue_product(
     again: bool = False,
     priority: int = 0,
 ) -> Queued:
-    """Queue every model on the newest revision of every dataset.
+    """Queue every model on the newest revision of every dataset, dataset after dataset for each model.
 
-    A pair that has a finished run is left out unless `again`; one that waits or works always is.
+    A pair that has a finished run is left out unless `again`; one that waits or works always is, also when
+    somebody else queues it at this moment.
 
     Raises:
         Invalid: nothing chosen, a model that is not ready, a dataset without a revision.
         NotFound: an id that does not exist.
     """
-    models = _ready_models(session, set(model_ids))
-    revisions = newest_revisions(session, set(dataset_ids))
+    chosen = {"model": set(model_ids), "dataset": set(dataset_ids)}
+    if missing := {kind: f"Choose at least one {kind}." for kind, ids in chosen.items() if not ids}:
+        raise Invalid(" ".join(missing.values()), details={"fields": missing})
+    models = _ready_models(session, chosen["model"])
+    revisions = newest_revisions(session, chosen["dataset"])
     pairs = select(Run.model_id, Run.dataset_revision_id, Run.state).where(
         Run.model_id.in_([model.id for model in models]), Run.dataset_revision_id.in_(revisions.values())
     )
     existing: dict[tuple[int, int], set[str]] = {}
     for model_id, revision_id, state in session.execute(pairs):
         existing.setdefault((model_id, revision_id), set()).add(state)
-    runs, done, waiting = [], 0, 0
+    run_ids, done, waiting = [], 0, 0
     for model in models:
         for revision_id in revisions.values():
             states = existing.get((model.id, revision_id), set())
-            if states & set(OPEN_STATES):
-                waiting += 1
-            elif JobState.DONE in states and not again:
+            if JobState.DONE in states and not again and not states & set(OPEN_STATES):
                 done += 1
+            elif (run_id := _insert(session, person, model.id, revision_id, priority)) is None:
+                waiting += 1
             else:
-                run = Run(model_id=model.id, dataset_revision_id=revision_id, priority=priority, queued_by=person.id)
-                runs.append(run)
-    session.add_all(runs)
-    session.flush()
-    if runs:
-        detail = {"models": [model.name for model in models], "runs": len(runs), "again": again}
-        audit.record(session, person, "run.queue", f"{len(runs)} runs", detail)
+                run_ids.append(run_id)
+    if run_ids:
+        detail = {"models": [model.name for model in models], "runs": len(run_ids), "again": again}
+        audit.record(session, person, "run.queue", f"{len(run_ids)} runs", detail)
         wake_after_commit(session, "encode")
-    return Queued(tuple(run.id for run in runs), done, waiting)
+    return Queued(tuple(run_ids), done, waiting)
 
 
-def newest_revisions(session: Session, dataset_ids: set[int]) -> dict[int, int]:
+def ids_of_slugs(session: Session, slugs: Iterable[str]) -> list[int]:
+    """The ids of the datasets of these slugs.
+
+    Raises:
+        NotFound: naming the first that does not exist.
+    """
+    wanted = set(slugs)
+    found = dict(session.execute(select(Dataset.slug, Dataset.id).where(Dataset.slug.in_(wanted))).all())
+    if missing := wanted - found.keys():
+        raise NotFound(f"There is no dataset {min(missing)!r}.")
+    return list(found.values())
+
+
+def newest_revisions(session: Session, ids: set[int]) -> dict[int, int]:
     """The id of the newest revision of each dataset.
 
     Raises:
-        Invalid: no dataset given.
         NotFound: a dataset that does not exist or has no revision.
     """
-    if not dataset_ids:
-        raise Invalid("Choose at least one dataset.", details={"fields": {"dataset": "Choose at least one."}})
     newest = (
         select(DatasetRevision.dataset_id, func.max(DatasetRevision.id))
-        .where(DatasetRevision.dataset_id.in_(dataset_ids))
+        .where(DatasetRevision.dataset_id.in_(ids))
         .group_by(DatasetRevision.dataset_id)
         .order_by(DatasetRevision.dataset_id)
     )
     found = {row[0]: row[1] for row in session.execute(newest)}
-    if missing := dataset_ids - found.keys():
+    if missing := ids - found.keys():
         raise NotFound(f"There is no dataset with the number {min(missing)}.")
     return found
 
@@ -128,8 +140,11 @@ def cancel(session: Session, person: Person, run_id: int) -> JobState:
     return before
 
 
-def retry(session: Session, person: Person, run_id: int) -> Run:
+def retry(session: Session, person: Person, run_id: int) -> int:
     """Queue a failed or cancelled run's pair again, as a run of its own; the old one stays as it was.
+
+    Returns:
+        The id of the new run.
 
     Raises:
         Conflict: the run has not failed, or the pair waits or works already.
@@ -139,24 +154,12 @@ def retry(session: Session, person: Person, run_id: int) -> Run:
         raise Conflict(
             f"Run {run_id} is {old.state}; only failed and cancelled runs are tried again.", code="run_not_failed"
         )
-    is_open = select(Run.id).where(
-        Run.model_id == old.model_id,
-        Run.dataset_revision_id == old.dataset_revision_id,
-        Run.state.in_(OPEN_STATES),
-    )
-    if (other := session.scalar(is_open)) is not None:
-        raise Conflict(f"Run {other} does this already.", code="run_open", details={"run": other})
-    run = Run(
-        model_id=old.model_id,
-        dataset_revision_id=old.dataset_revision_id,
-        priority=old.priority,
-        queued_by=person.id,
-    )
-    session.add(run)
-    session.flush()
-    audit.record(session, person, "run.retry", f"run {run.id}", {"after": run_id})
+    new_id = _insert(session, person, old.model_id, old.dataset_revision_id, old.priority)
+    if new_id is None:
+        raise Conflict("Another run of this model on this dataset waits or works already.", code="run_open")
+    audit.record(session, person, "run.retry", f"run {new_id}", {"after": run_id})
     wake_after_commit(session, "encode")
-    return run
+    return new_id
 
 
 def complete(
@@ -208,9 +211,19 @@ def inputs(session: Session, run_id: int) -> tuple[Model, DatasetRevision, Datas
     return row[0], row[1], row[2]
 
 
+def _insert(session: Session, person: Person, model_id: int, revision_id: int, priority: int) -> int | None:
+    """Add a run; None when its pair waits or works already.
+
+    The partial unique index decides, so that two people at once cannot queue a pair twice.
+    """
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    values = {"model_id": model_id, "dataset_revision_id": revision_id, "priority": priority, "queued_by": person.id}
+    statement = dialect.insert(Run).values(**values).on_conflict_do_nothing().returning(Run.id)
+    created: int | None = session.scalar(statement)
+    return created
+
+
 def _ready_models(session: Session, model_ids: set[int]) -> list[Model]:
-    if not model_ids:
-        raise Invalid("Choose at least one model.", details={"fields": {"model": "Choose at least one."}})
     models = list(session.scalars(select(Model).where(Model.id.in_(model_ids)).order_by(Model.id)))
     if missing := model_ids - {model.id for model in models}:
         raise NotFound(f"There is no model with the number {min(missing)}.")

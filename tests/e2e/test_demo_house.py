@@ -35,7 +35,7 @@ def _with_token(house: House) -> House:
     database = Database.from_settings(_settings(house))
     with database.session() as session:
         person = accounts.person_of(accounts.create_user(session, "script", Role.ADMIN))
-        house.token = api_tokens.create(session, person, name="tests", scope="admin", days=1)
+        house.token = api_tokens.create(session, person, name="tests", scope="admin", days=7)
     database.dispose()
     return house
 

@@ -1,0 +1,186 @@
+"""Queueing, cancelling and trying again; a pair is never queued twice."""
+
+import threading
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from app.db.session import Database
+from app.db.tables import AuditEntry, JobState, Model, Role, Run
+from app.errors import Conflict, Invalid, NotFound
+from app.services import jobs, runs
+from app.services.accounts import Person
+from tests import factories
+
+pytestmark = pytest.mark.both_databases
+
+
+@pytest.fixture(autouse=True)
+def wakes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The queues that were woken, instead of a message to a real broker."""
+    sent: list[str] = []
+    monkeypatch.setattr("app.queue.wake", sent.append)
+    return sent
+
+
+class House:
+    """Two models, two datasets, an admin."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        with database.session() as session:
+            self.admin = factories.person(session, "ada", Role.ADMIN)
+            self.models = [factories.model(session, self.admin, name).id for name in ("acme/one", "acme/two")]
+            revisions = [factories.revision(session, self.admin, slug) for slug in ("first", "second")]
+            self.datasets = [revision.dataset_id for revision in revisions]
+            self.revisions = [revision.id for revision in revisions]
+
+    def queue(self, **options: Any) -> runs.Queued:
+        chosen = {"model_ids": self.models, "dataset_ids": self.datasets, **options}
+        with self.database.session() as session:
+            return runs.queue_product(session, self.admin, **chosen)
+
+    def end(self, run_id: int, state: JobState) -> None:
+        with self.database.session() as session:
+            session.get_one(Run, run_id).state = state
+
+    def state(self, run_id: int) -> str:
+        with self.database.reading() as session:
+            return session.get_one(Run, run_id).state
+
+
+@pytest.fixture
+def house(database: Database) -> House:
+    return House(database)
+
+
+def test_the_whole_product_is_queued_once(house: House, wakes: list[str]) -> None:
+    queued = house.queue()
+    assert (len(queued.run_ids), queued.already_done, queued.already_open) == (4, 0, 0)
+    assert wakes == ["encode"]
+    with house.database.reading() as session:
+        pairs = session.execute(select(Run.model_id, Run.dataset_revision_id, Run.state).order_by(Run.id)).all()
+        assert pairs == [(m, r, JobState.QUEUED) for m in house.models for r in house.revisions]
+        entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "run.queue")).one()
+        assert (entry.subject, entry.detail["runs"]) == ("4 runs", 4)
+    again = house.queue(again=True)
+    assert (again.run_ids, again.already_open) == ((), 4)
+    assert wakes == ["encode"], "nothing new, nobody woken"
+
+
+def test_what_is_done_is_run_again_only_when_asked(house: House) -> None:
+    first, *_ = house.queue().run_ids
+    house.end(first, JobState.DONE)
+    assert house.queue() == runs.Queued((), already_done=1, already_open=3)
+    again = house.queue(again=True)
+    assert (len(again.run_ids), again.already_done, again.already_open) == (1, 0, 3)
+    assert house.queue() == runs.Queued((), already_done=0, already_open=4), "one that is open is not called done"
+
+
+def test_what_failed_or_was_cancelled_is_queued_again(house: House) -> None:
+    first, second, *_ = house.queue().run_ids
+    house.end(first, JobState.FAILED)
+    house.end(second, JobState.CANCELLED)
+    assert len(house.queue().run_ids) == 2
+
+
+def test_only_the_newest_revision_is_run(house: House) -> None:
+    with house.database.session() as session:
+        old = session.get_one(runs.DatasetRevision, house.revisions[0])
+        newer = runs.DatasetRevision(
+            dataset_id=old.dataset_id,
+            revision="9" * 40,
+            canonical_sha256=old.canonical_sha256,
+            canonical_bytes=1,
+            file_name="b.csv",
+            file_sha256="8" * 64,
+            counts={},
+            created_by=house.admin.id,
+        )
+        session.add(newer)
+        session.flush()
+        newer_id = newer.id
+    (run_id,) = house.queue(model_ids=house.models[:1], dataset_ids=house.datasets[:1]).run_ids
+    with house.database.reading() as session:
+        assert session.get_one(Run, run_id).dataset_revision_id == newer_id
+
+
+@pytest.mark.parametrize("threads", [6])
+def test_people_who_queue_the_same_at_once_queue_it_once(house: House, threads: int) -> None:
+    barrier = threading.Barrier(threads)
+    answers: list[runs.Queued] = []
+
+    def work() -> None:
+        barrier.wait()
+        answers.append(house.queue())
+
+    workers = [threading.Thread(target=work) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(answers) == threads, "nobody met an error"
+    assert sum(len(answer.run_ids) for answer in answers) == 4
+    assert sum(answer.already_open for answer in answers) == 4 * (threads - 1)
+    with house.database.reading() as session:
+        assert session.scalar(select(func.count()).select_from(Run)) == 4
+
+
+def test_nothing_chosen_unknown_or_not_ready_is_refused(house: House) -> None:
+    with pytest.raises(Invalid, match="at least one model"):
+        house.queue(model_ids=[])
+    with pytest.raises(Invalid, match="at least one dataset"):
+        house.queue(dataset_ids=[])
+    with pytest.raises(NotFound):
+        house.queue(model_ids=[*house.models, 10**6])
+    with pytest.raises(NotFound):
+        house.queue(dataset_ids=[10**6])
+    with house.database.session() as session:
+        session.get_one(Model, house.models[0]).state = JobState.FAILED
+    with pytest.raises(Invalid, match="acme/one is not ready"):
+        house.queue()
+    with house.database.reading() as session:
+        assert session.scalar(select(func.count()).select_from(Run)) == 0
+
+
+def test_a_waiting_run_is_cancelled_at_once_and_a_running_one_is_asked_to_stop(house: House) -> None:
+    first, second, *_ = house.queue().run_ids
+    with house.database.session() as session:
+        held = jobs.claim(session, Run, worker="w", lease_seconds=60)
+        assert held is not None and held.id == first
+        assert runs.cancel(session, house.admin, first) == JobState.RUNNING
+        assert runs.cancel(session, house.admin, second) == JobState.QUEUED
+    assert (house.state(first), house.state(second)) == (JobState.RUNNING, JobState.CANCELLED)
+    with house.database.session() as session:
+        assert jobs.renew(session, held, lease_seconds=60) is True
+        with pytest.raises(Conflict, match="cancelled already"):
+            runs.cancel(session, house.admin, second)
+
+
+def test_a_failed_run_is_tried_again_as_a_run_of_its_own_and_once(house: House, wakes: list[str]) -> None:
+    first, *_ = house.queue().run_ids
+    house.end(first, JobState.FAILED)
+    wakes.clear()
+    with house.database.session() as session:
+        second = runs.retry(session, house.admin, first)
+    assert wakes == ["encode"]
+    with house.database.reading() as session:
+        old, new = session.get_one(Run, first), session.get_one(Run, second)
+        assert (old.state, new.state) == (JobState.FAILED, JobState.QUEUED)
+        assert (old.model_id, old.dataset_revision_id) == (new.model_id, new.dataset_revision_id)
+    with pytest.raises(Conflict, match="waits or works already"), house.database.session() as session:
+        runs.retry(session, house.admin, first)
+
+
+@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.RUNNING, JobState.DONE])
+def test_what_has_not_failed_is_not_tried_again(house: House, state: JobState) -> None:
+    first, *_ = house.queue().run_ids
+    house.end(first, state)
+    with pytest.raises(Conflict, match="only failed and cancelled"), house.database.session() as session:
+        runs.retry(session, house.admin, first)
+
+
+def test_a_run_nobody_knows_is_not_found(house: House) -> None:
+    with house.database.session() as session, pytest.raises(NotFound):
+        runs.cancel(session, Person(1, "ada", Role.ADMIN), 10**6)
