@@ -19,12 +19,6 @@ from tests.upload_flow import FIELDS, MORE_PAIRS, PAIRS, traces, validate
 DATASETS = "/api/v1/datasets"
 
 
-@pytest.fixture(autouse=True)
-def no_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker is called by hand here."""
-    monkeypatch.setattr("app.queue.wake", lambda queue: True)
-
-
 class Script:
     """A program with an API token."""
 

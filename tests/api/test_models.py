@@ -13,14 +13,6 @@ from tests.conftest import Browser
 FOUND = {"dimensions": 384, "max_tokens": 256, "licence": "apache-2.0", "prompts": {"query": "query: "}}
 
 
-@pytest.fixture(autouse=True)
-def wakes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The queues that were woken, instead of a message to a real broker."""
-    sent: list[str] = []
-    monkeypatch.setattr("app.queue.wake", sent.append)
-    return sent
-
-
 @pytest.fixture
 def world(database: Database) -> World:
     return World(database)
@@ -53,12 +45,12 @@ def test_one_model_tells_everything(world: World, as_viewer: Browser) -> None:
 
 
 def test_an_admin_registers_corrects_varies_and_deletes(
-    as_admin: Browser, database: Database, wakes: list[str], world: World
+    as_admin: Browser, database: Database, woken: list[str], world: World
 ) -> None:
     created = _call(as_admin, "POST", "", {"name": "acme/one", "query_prompt": "", "truncate_dim": 8})
     assert created.status_code == 201
     assert (created.json()["state"], created.json()["variant"]) == ("queued", "8 d · no prompt")
-    assert wakes == ["light"]
+    assert woken == ["light"]
     ready = world.model("acme/ready", found=FOUND, **FOUND)
     patched = _call(as_admin, "PATCH", f"/{ready}", {"licence": "mit", "training_datasets": []}).json()
     assert (patched["licence"], patched["training_datasets"], patched["dimensions"]) == ("mit", [], 384)

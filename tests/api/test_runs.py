@@ -13,14 +13,6 @@ from tests.conftest import Browser
 PROVENANCE = {"dtype": "float32", "prompts": {"query": "query: where is my parcel"}}
 
 
-@pytest.fixture(autouse=True)
-def wakes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The queues that were woken, instead of a message to a real broker."""
-    sent: list[str] = []
-    monkeypatch.setattr("app.queue.wake", sent.append)
-    return sent
-
-
 @pytest.fixture
 def world(database: Database) -> World:
     """Two datasets."""
@@ -79,14 +71,14 @@ def test_texts_and_log_are_not_for_viewers(world: World, one: int, as_viewer: Br
     assert (answer["provenance"], answer["log"]) == ({"dtype": "float32"}, None)
 
 
-def test_an_admin_queues_a_product(world: World, one: int, as_admin: Browser, wakes: list[str]) -> None:
+def test_an_admin_queues_a_product(world: World, one: int, as_admin: Browser, woken: list[str]) -> None:
     world.run(one, "pairs", 0.5, main_score=0.5)
     answer = _call(as_admin, "POST", "", {"models": [one], "datasets": ["pairs", "articles"]})
     assert answer.status_code == 202
     assert (len(answer.json()["runs"]), answer.json()["already_done"], answer.json()["already_open"]) == (1, 1, 0)
     again = _call(as_admin, "POST", "", {"models": [one], "datasets": ["pairs", "articles"], "again": True}).json()
     assert (len(again["runs"]), again["already_open"]) == (1, 1)
-    assert wakes == ["encode", "encode"]
+    assert woken == ["encode", "encode"]
 
 
 @pytest.mark.parametrize(

@@ -33,14 +33,6 @@ FOUND: dict[str, Any] = {
 COMMIT = "a" * 40
 
 
-@pytest.fixture(autouse=True)
-def wakes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The queues that were woken, instead of a message to a real broker."""
-    sent: list[str] = []
-    monkeypatch.setattr("app.queue.wake", sent.append)
-    return sent
-
-
 @pytest.fixture
 def admin(database: Database) -> Person:
     with database.session() as session:
@@ -71,9 +63,9 @@ def _fields(error: pytest.ExceptionInfo[Invalid]) -> set[str]:
 
 
 @both
-def test_a_registered_model_waits_for_its_inspection(database: Database, admin: Person, wakes: list[str]) -> None:
+def test_a_registered_model_waits_for_its_inspection(database: Database, admin: Person, woken: list[str]) -> None:
     model_id = _register(database, admin)
-    assert wakes == ["light"]
+    assert woken == ["light"]
     with database.reading() as session:
         model = models.get(session, model_id)
         assert (model.state, model.variant, model.revision) == (JobState.QUEUED, "", "")
@@ -301,15 +293,15 @@ def test_two_prompts_need_labels_of_their_own(database: Database, admin: Person)
         assert labelled.variant == "prompt B"
 
 
-def test_an_open_inspection_is_not_queued_again(database: Database, admin: Person, wakes: list[str]) -> None:
+def test_an_open_inspection_is_not_queued_again(database: Database, admin: Person, woken: list[str]) -> None:
     model_id = _register(database, admin)
     with pytest.raises(Conflict), database.session() as session:
         models.inspect_again(session, admin, model_id)
     _inspect(database)
-    wakes.clear()
+    woken.clear()
     with database.session() as session:
         assert models.inspect_again(session, admin, model_id).state == JobState.QUEUED
-    assert wakes == ["light"]
+    assert woken == ["light"]
 
 
 @both

@@ -16,14 +16,6 @@ from tests import factories
 pytestmark = pytest.mark.both_databases
 
 
-@pytest.fixture(autouse=True)
-def wakes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The queues that were woken, instead of a message to a real broker."""
-    sent: list[str] = []
-    monkeypatch.setattr("app.queue.wake", sent.append)
-    return sent
-
-
 class House:
     """Two models, two datasets, an admin."""
 
@@ -55,10 +47,10 @@ def house(database: Database) -> House:
     return House(database)
 
 
-def test_the_whole_product_is_queued_once(house: House, wakes: list[str]) -> None:
+def test_the_whole_product_is_queued_once(house: House, woken: list[str]) -> None:
     queued = house.queue()
     assert (len(queued.run_ids), queued.already_done, queued.already_open) == (4, 0, 0)
-    assert wakes == ["encode"]
+    assert woken == ["encode"]
     with house.database.reading() as session:
         pairs = session.execute(select(Run.model_id, Run.dataset_revision_id, Run.state).order_by(Run.id)).all()
         assert pairs == [(m, r, JobState.QUEUED) for m in house.models for r in house.revisions]
@@ -66,7 +58,7 @@ def test_the_whole_product_is_queued_once(house: House, wakes: list[str]) -> Non
         assert (entry.subject, entry.detail["runs"]) == ("4 runs", 4)
     again = house.queue(again=True)
     assert (again.run_ids, again.already_open) == ((), 4)
-    assert wakes == ["encode"], "nothing new, nobody woken"
+    assert woken == ["encode"], "nothing new, nobody woken"
 
 
 def test_what_is_done_is_run_again_only_when_asked(house: House) -> None:
@@ -158,13 +150,13 @@ def test_a_waiting_run_is_cancelled_at_once_and_a_running_one_is_asked_to_stop(h
             runs.cancel(session, house.admin, second)
 
 
-def test_a_failed_run_is_tried_again_as_a_run_of_its_own_and_once(house: House, wakes: list[str]) -> None:
+def test_a_failed_run_is_tried_again_as_a_run_of_its_own_and_once(house: House, woken: list[str]) -> None:
     first, *_ = house.queue().run_ids
     house.end(first, JobState.FAILED)
-    wakes.clear()
+    woken.clear()
     with house.database.session() as session:
         second = runs.retry(session, house.admin, first)
-    assert wakes == ["encode"]
+    assert woken == ["encode"]
     with house.database.reading() as session:
         old, new = session.get_one(Run, first), session.get_one(Run, second)
         assert (old.state, new.state) == (JobState.FAILED, JobState.QUEUED)

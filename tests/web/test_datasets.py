@@ -17,12 +17,6 @@ from tests.upload_flow import PAIRS, get, published, send, sent, text_of, valida
 FRAGMENT = {"HX-Request": "true"}
 
 
-@pytest.fixture(autouse=True)
-def no_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker is called by hand here."""
-    monkeypatch.setattr("app.queue.wake", lambda queue: True)
-
-
 @pytest.fixture
 def world(database: Database) -> World:
     return World(database)

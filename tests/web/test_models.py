@@ -31,14 +31,6 @@ FOUND = {
 NASTY = '<img src=x onerror="alert(1)">'
 
 
-@pytest.fixture(autouse=True)
-def wakes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The queues that were woken, instead of a message to a real broker."""
-    sent: list[str] = []
-    monkeypatch.setattr("app.queue.wake", sent.append)
-    return sent
-
-
 @pytest.fixture
 def world(database: Database) -> World:
     return World(database)
@@ -123,10 +115,10 @@ def test_the_registry_needs_few_queries(world: World, as_viewer: Browser, databa
 # Adding a model
 
 
-def test_an_admin_adds_a_model_by_its_name(as_admin: Browser, database: Database, wakes: list[str]) -> None:
+def test_an_admin_adds_a_model_by_its_name(as_admin: Browser, database: Database, woken: list[str]) -> None:
     assert as_admin.get("/models/new").status_code == 200
     answer = as_admin.post_form("/models", {"source": "hub", "name": " acme/small "})
-    assert (answer.status_code, wakes) == (303, ["light"])
+    assert (answer.status_code, woken) == (303, ["light"])
     assert re.fullmatch(r"/models/acme/small\?id=\d+", answer.headers["location"])
     page = as_admin.get(answer.headers["location"]).text
     assert "A worker inspects it now." in page

@@ -45,14 +45,6 @@ PROVENANCE = {
 }
 
 
-@pytest.fixture(autouse=True)
-def wakes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The queues that were woken, instead of a message to a real broker."""
-    sent: list[str] = []
-    monkeypatch.setattr("app.queue.wake", sent.append)
-    return sent
-
-
 @pytest.fixture
 def world(database: Database) -> World:
     """Two models and two datasets."""
@@ -276,7 +268,7 @@ def test_only_what_is_ready_can_be_ticked(world: World, one: int, as_admin: Brow
 
 @pytest.mark.both_databases
 def test_the_product_is_queued_and_what_exists_is_named(
-    world: World, one: int, two: int, as_admin: Browser, wakes: list[str]
+    world: World, one: int, two: int, as_admin: Browser, woken: list[str]
 ) -> None:
     world.run(one, "pairs", main_score=0.5)
     world.run(two, "pairs", state=JobState.QUEUED)
@@ -284,7 +276,7 @@ def test_the_product_is_queued_and_what_exists_is_named(
     answer = as_admin.post_form("/runs/new", form)
     assert (answer.status_code, answer.headers["location"]) == (303, "/runs")
     assert "Queued 2 runs; 2 exist already." in as_admin.get("/runs").text
-    assert wakes == ["encode"]
+    assert woken == ["encode"]
     as_admin.post_form("/runs/new", form)
     assert "Nothing was queued: 4 exist already." in as_admin.get("/runs").text
     as_admin.post_form("/runs/new", {**form, "again": "1"})
@@ -432,7 +424,7 @@ def test_an_open_run_updates_itself_until_it_ends(
 
 
 def test_a_failed_run_says_why_and_is_tried_again(
-    world: World, one: int, database: Database, as_admin: Browser, wakes: list[str]
+    world: World, one: int, database: Database, as_admin: Browser, woken: list[str]
 ) -> None:
     failure = {"message": f"The disk is full. {NASTY}", "remedy": "Free some space."}
     run_id = world.run(one, "pairs", state=JobState.FAILED, failure=failure, failure_code="disk_full", log="trace")
@@ -441,7 +433,7 @@ def test_a_failed_run_says_why_and_is_tried_again(
     assert NASTY not in html
     answer = as_admin.post_form(f"/runs/{run_id}/retry")
     new_id = int(answer.headers["location"].rpartition("/")[2])
-    assert (answer.status_code, _state(database, new_id), wakes) == (303, JobState.QUEUED, ["encode"])
+    assert (answer.status_code, _state(database, new_id), woken) == (303, JobState.QUEUED, ["encode"])
     assert f"run {new_id} came after it" in as_admin.get(f"/runs/{run_id}").text
     assert as_admin.post_form(f"/runs/{run_id}/retry").status_code == 409
 

@@ -19,12 +19,6 @@ def part(name: str, value: bytes, more: str = "") -> bytes:
     return f'--x\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n'.encode() + value + b"\r\n"
 
 
-@pytest.fixture(autouse=True)
-def no_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No worker waits for these uploads."""
-    monkeypatch.setattr("app.queue.wake", lambda queue: True)
-
-
 @pytest.fixture
 def small(settings: Settings, app: FastAPI) -> Settings:
     """At most 10,000 bytes a file."""

@@ -22,12 +22,6 @@ FRAGMENT = {"HX-Request": "true"}
 BROKEN = PAIRS + b"only one field\nfirst,second,much\n"
 
 
-@pytest.fixture(autouse=True)
-def no_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker is called by hand here."""
-    monkeypatch.setattr("app.queue.wake", lambda queue: True)
-
-
 @pytest.fixture
 def world(database: Database) -> World:
     return World(database)
