@@ -39,7 +39,9 @@ class WorkerStopping(Stop):
 
 def worker_stopping() -> bool:
     """Whether this process has been asked to end (the first SIGTERM or Ctrl-C)."""
-    return any(value not in (None, False) for value in (celery_state.should_stop, celery_state.should_terminate))
+    # Celery stores the exit code to come, and 0 is one: only None and False mean "go on".
+    asked = (celery_state.should_stop, celery_state.should_terminate)
+    return any(code is not None and code is not False for code in asked)
 
 
 class Lease:
