@@ -1,0 +1,256 @@
+"""One model on one dataset: texts to vectors to scores. The only orchestrator; it knows neither database nor queue."""
+
+import math
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy.typing as npt
+import psutil
+import torch
+
+from app.core.records import Cell, Dataset
+from app.core.task_types import task_type as find_task_type
+from app.errors import RunFailure
+from worker.encoders import load
+from worker.encoders.base import Encoder, LexicalEncoder, ModelSpec
+from worker.encoders.sources import DenseSource, LexicalSource
+from worker.scoring import TASKS
+from worker.scoring.base import CellScores, Part, Task
+
+_MEGABYTE = 1024**2
+
+
+class Progress(Protocol):
+    """Who wants to know how far a run is, and may end it."""
+
+    def stage(self, name: str, total: int) -> None:
+        """`load`, `encode`, `search` or `score` begins, with `total` steps; 0 where steps are not counted."""
+
+    def advance(self, done: int) -> None:
+        """So many steps of the stage are done, in all."""
+
+    def check(self) -> None:
+        """Called at least once a batch; raises what shall end the run."""
+
+
+class Stopped(Exception):
+    """`should_stop` said so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One metric of one cell."""
+
+    split: str
+    subset: str
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Values an example of one cell, in the order of the dataset (`worker.scoring.base.CellScores`)."""
+
+    split: str
+    subset: str
+    kind: str
+    arrays: dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The outcome of a run.
+
+    Attributes:
+        main_metric: of the task type.
+        main_score: the mean of it over the cells.
+        scores: every metric of every cell, finite.
+        evidence: one a cell.
+        provenance: what the scores depend on and what they cost, JSON-ready.
+    """
+
+    main_metric: str
+    main_score: float
+    scores: tuple[Score, ...]
+    evidence: tuple[Evidence, ...]
+    provenance: dict[str, Any]
+
+
+def evaluate(
+    dataset: Dataset,
+    spec: ModelSpec,
+    *,
+    progress: Progress,
+    encoder: Encoder | LexicalEncoder | None = None,
+    store: Path | None = None,
+    device: str = "auto",
+    batch_tokens: int = 0,
+    should_stop: Callable[[], bool] = lambda: False,
+    language: str | None = None,
+) -> Evaluation:
+    """Score a model on a dataset.
+
+    Args:
+        dataset: of a task type that is scored.
+        spec: the model.
+        progress: see `Progress`; what its `check` raises ends the run, and what was encoded stays in the store.
+        encoder: instead of loading one.
+        store: the folder of all vector stores; None to keep no vectors.
+        device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
+        batch_tokens: padded tokens a batch; 0 chooses for the device.
+        should_stop: asked whenever `progress` is.
+        language: of the dataset (ISO 639-3), if it is in exactly one; for BM25.
+
+    Raises:
+        RunFailure: any of its codes but `worker_lost` and `dataset_missing`.
+        Stopped: `should_stop` answered True.
+    """
+    main_metric, task = _task(dataset.task_type)
+    stages = _Stages(progress, should_stop)
+    with ExitStack() as stack:
+        stages.begin("load", 0)
+        model = encoder or load(spec, device, batch_tokens, language)
+        root = store or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="touchstone-")))
+        source = _source(model, spec, dataset.task_type, root, stages)
+        parts = [task.parts(cell.data) for cell in dataset.cells]
+        source.prepare(parts)
+        found = [(cell, _score(cell, task, source, stages)) for cell in dataset.cells]
+        stages.end()
+    provenance = {
+        "model": spec.name,
+        **_facts(model),
+        "prompts": _prompts(source, parts[0]),
+        **asdict(source.counts),
+        **stages.costs(),
+    }
+    return Evaluation(
+        main_metric,
+        math.fsum(scores.metrics[main_metric] for _, scores in found) / len(found),
+        tuple(Score(c.split, c.subset, name, value) for c, scores in found for name, value in scores.metrics.items()),
+        tuple(Evidence(cell.split, cell.subset, scores.kind, scores.arrays) for cell, scores in found),
+        provenance,
+    )
+
+
+class _Stages:
+    """Passes progress on, measures each stage's time, and the greatest memory seen."""
+
+    def __init__(self, progress: Progress, should_stop: Callable[[], bool]) -> None:
+        self._progress, self._should_stop = progress, should_stop
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._stage, self._began = "", time.monotonic()
+        self._process, self._peak_bytes, self._gpu = psutil.Process(), 0, ""
+
+    def watch_device(self, device: str) -> None:
+        """Measure the memory of a GPU from here on."""
+        if device.startswith("cuda"):
+            self._gpu = device
+            torch.cuda.reset_peak_memory_stats(device)
+
+    def begin(self, stage: str, total: int) -> None:
+        """The stage before ends; the same one again goes on."""
+        self.end()
+        if stage != self._stage or total:
+            self._progress.stage(stage, total)
+        self._stage = stage
+        self.check()
+
+    def advance(self, done: int) -> None:
+        """So many steps are done, in all."""
+        self._progress.advance(done)
+        self.check()
+
+    def check(self) -> None:
+        """Raise what shall end the run."""
+        self._peak_bytes = max(self._peak_bytes, self._process.memory_info().rss)
+        self._progress.check()
+        if self._should_stop():
+            raise Stopped
+
+    def end(self) -> None:
+        """Add the time since the last call to the stage."""
+        now = time.monotonic()
+        if self._stage:
+            self._seconds[self._stage] += now - self._began
+        self._began = now
+
+    def costs(self) -> dict[str, Any]:
+        """Seconds by stage and the peaks of memory."""
+        costs: dict[str, Any] = {
+            "durations": {stage: round(seconds, 3) for stage, seconds in self._seconds.items()},
+            "peak_memory_mb": round(self._peak_bytes / _MEGABYTE, 1),
+        }
+        if self._gpu:
+            costs["peak_gpu_memory_mb"] = round(torch.cuda.max_memory_allocated(self._gpu) / _MEGABYTE, 1)
+        return costs
+
+
+def _task(name: str) -> tuple[str, Task[Any]]:
+    task = TASKS.get(name)
+    if task is None:
+        raise RunFailure(
+            f"{name} cannot be scored by this version.",
+            code="unsupported",
+            remedy=f"It scores {', '.join(TASKS)}.",
+        )
+    return find_task_type(name).main_metric, task
+
+
+def _source(
+    model: Encoder | LexicalEncoder, spec: ModelSpec, task_type: str, root: Path, stages: _Stages
+) -> DenseSource | LexicalSource:
+    if isinstance(model, LexicalEncoder):
+        return LexicalSource(model, stages)
+    stages.watch_device(model.device)
+    return DenseSource(model, spec, task_type, root, stages)
+
+
+def _score(cell: Cell, task: Task[Any], source: DenseSource | LexicalSource, stages: _Stages) -> CellScores:
+    stages.begin("score", 0)
+    scores = task.score(cell.data, source, stages.check)
+    _check_finite(scores, cell)
+    return scores
+
+
+def _facts(model: Encoder | LexicalEncoder) -> dict[str, Any]:
+    """What the model is and how it runs."""
+    if isinstance(model, LexicalEncoder):
+        facts: dict[str, Any] = dict.fromkeys(("dtype", "batch_tokens", "max_tokens", "dimensions"))
+        facts |= {"device": "cpu", "similarity": "bm25", "backend": "bm25s"}
+    else:
+        facts = {
+            "dtype": model.dtype,
+            "device": model.device,
+            "batch_tokens": model.batch_tokens,
+            "max_tokens": model.max_tokens,
+            "dimensions": model.dimensions,
+            "similarity": model.similarity,
+            "backend": model.backend,
+        }
+    return {"revision": model.revision, **facts, "versions": model.versions}
+
+
+def _prompts(source: DenseSource | LexicalSource, parts: tuple[Part, ...]) -> dict[str, str]:
+    """The exact string that was encoded for one query and one document, or for one text."""
+    shown: dict[str, str] = {}
+    for part in parts:
+        shown.setdefault(part.role or "text", source.prompt(part.role) + part.texts[0])
+    return shown
+
+
+def _check_finite(scores: CellScores, cell: Cell) -> None:
+    bad = next((name for name, value in scores.metrics.items() if not math.isfinite(value)), None)
+    if bad is not None:
+        raise RunFailure(
+            f"{bad} of {cell.split}/{cell.subset} is undefined: the model finds all examples equally alike "
+            "(or all gold scores are the same).",
+            code="bad_embeddings",
+            remedy="Check the prompt and the dtype; a model that gives every text the same vector cannot be scored.",
+            details={"metric": bad, "split": cell.split, "subset": cell.subset},
+        )

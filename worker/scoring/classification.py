@@ -1,0 +1,174 @@
+"""Classification: can a simple classifier tell the labels apart by a few examples' vectors?"""
+
+import re
+import warnings
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, precision_recall_fscore_support
+
+from app.core.records import ClassificationData
+from worker.encoders.base import IntArray
+from worker.scoring.base import CellScores, Matrix, Part, Source, Tick
+
+SEED: Final = 42
+EXPERIMENTS: Final = 10
+SAMPLES_PER_LABEL: Final = 8
+MAX_ITERATIONS: Final = 100
+
+_WHOLE_NUMBER = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII)
+
+
+class ClassificationTask:
+    """See `worker.scoring.base.Task`."""
+
+    def parts(self, data: ClassificationData) -> tuple[Part, ...]:
+        """The training texts that some experiment uses, and all test texts."""
+        rows, _ = _drawn(data)
+        return (
+            Part("training text", None, tuple(data.train[row].text for row in rows)),
+            Part("test text", None, tuple(example.text for example in data.test)),
+        )
+
+    def score(self, data: ClassificationData, source: Source, tick: Tick) -> CellScores:
+        """See `score`."""
+        train, test = self.parts(data)
+        rows, experiments = _drawn(data)
+        codes, test_codes = encode_labels(
+            [example.label for example in data.train], [example.label for example in data.test]
+        )
+        fitted_on = [example.text for example in data.train]
+        return score(
+            source.vectors(train.texts, None, fitted_on),
+            codes[rows],
+            experiments,
+            source.vectors(test.texts, None, fitted_on),
+            test_codes,
+            tick=tick,
+        )
+
+
+def score(
+    train: Matrix,
+    train_codes: IntArray,
+    experiments: Sequence[IntArray],
+    test: Matrix,
+    test_codes: IntArray,
+    *,
+    tick: Tick = lambda: None,
+) -> CellScores:
+    """Means over the experiments, each a logistic regression on its own training rows.
+
+    `accuracy` is the main metric. Macro averages run over all labels that are true or predicted; a label without
+    predictions has precision 0. `ap` and `ap_weighted` exist only for two labels in the test, from the predicted
+    labels themselves, the label 1 being the positive one.
+
+    Args:
+        train: shape (n, d).
+        train_codes: shape (n,), the training labels as numbers.
+        experiments: rows of `train` for each experiment, in order.
+        test: shape (m, d).
+        test_codes: shape (m,), the test labels as numbers.
+        tick: called after each experiment.
+
+    Returns:
+        Metrics in [0, 1], higher is better. For each test text the share of experiments that got it right
+        (`correct`).
+
+    Reference:
+        MTEB 2.26.24, `AbsTaskClassification`.
+    """
+    found: list[dict[str, float]] = []
+    correct = np.zeros(len(test_codes))
+    for rows in experiments:
+        classifier = LogisticRegression(max_iter=MAX_ITERATIONS, random_state=SEED)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # 100 steps are the definition
+            classifier.fit(train[rows], train_codes[rows])
+        predicted = classifier.predict(test)
+        correct += predicted == test_codes
+        found.append(metrics(test_codes, predicted))
+        tick()
+    means = {name: float(np.mean([each[name] for each in found])) for name in found[0]}
+    return CellScores(means, "texts", {"correct": (correct / len(experiments)).astype(np.float32)})
+
+
+def metrics(true: IntArray, predicted: IntArray) -> dict[str, float]:
+    """The metrics of one experiment.
+
+    Args:
+        true: shape (m,).
+        predicted: shape (m,).
+
+    Example:
+        >>> metrics(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]))["accuracy"]
+        0.75
+    """
+    precision, recall, f1, support = precision_recall_fscore_support(true, predicted, zero_division=0)
+    found = {"accuracy": float((true == predicted).mean())}
+    for name, values in (("f1", f1), ("precision", precision), ("recall", recall)):
+        found[name] = float(values.mean())
+        found[f"{name}_weighted"] = float(np.average(values, weights=support))
+    labels = np.unique(true)
+    if len(labels) == 2 and 1 in labels:
+        found["ap"] = float(average_precision_score(true, predicted, average="macro"))
+        found["ap_weighted"] = float(average_precision_score(true, predicted, average="weighted"))
+    return found
+
+
+def training_rows(labels: Sequence[str]) -> list[IntArray]:
+    """Which training rows each experiment uses: up to 8 a label, the first ones in a shuffled order.
+
+    The order is shuffled again by the same permutation before each experiment, RandomState(42).shuffle.
+
+    Args:
+        labels: n training labels.
+
+    Returns:
+        For each experiment its rows, in order.
+
+    Example:
+        >>> [len(rows) for rows in training_rows(["a"] * 9 + ["b"] * 3)][:2]
+        [11, 11]
+    """
+    codes = np.unique(np.asarray(labels), return_inverse=True)[1]
+    permutation = np.arange(len(labels))
+    np.random.RandomState(SEED).shuffle(permutation)
+    order = np.arange(len(labels))
+    rows = []
+    for _ in range(EXPERIMENTS):
+        order = order[permutation]
+        rows.append(order[_first_of_each(codes[order])])
+    return rows
+
+
+def encode_labels(train: Sequence[str], test: Sequence[str]) -> tuple[IntArray, IntArray]:
+    """Labels as numbers from 0 in their order: whole numbers by value, anything else alphabetically.
+
+    Example:
+        >>> [codes.tolist() for codes in encode_labels(["10", "9"], ["9"])]
+        [[1, 0], [0]]
+    """
+    labels = {*train, *test}
+    numbers = all(_WHOLE_NUMBER.fullmatch(label) for label in labels)
+    codes = {label: code for code, label in enumerate(sorted(labels, key=int if numbers else None))}
+    return np.array([codes[label] for label in train], np.int64), np.array([codes[label] for label in test], np.int64)
+
+
+def _drawn(data: ClassificationData) -> tuple[IntArray, list[IntArray]]:
+    """The training rows that are used at all, ascending, and each experiment's positions among them."""
+    experiments = training_rows([example.label for example in data.train])
+    rows = np.unique(np.concatenate(experiments))
+    return rows, [np.searchsorted(rows, experiment) for experiment in experiments]
+
+
+def _first_of_each(codes: npt.NDArray[np.integer]) -> IntArray:
+    """The positions of the first 8 of every code, ascending."""
+    order = np.argsort(codes, kind="stable")
+    ordered = codes[order]
+    nth = np.arange(len(codes)) - np.searchsorted(ordered, ordered)
+    return np.sort(order[nth < SAMPLES_PER_LABEL])
