@@ -93,6 +93,7 @@ def evaluate(
     batch_tokens: int = 0,
     should_stop: Callable[[], bool] = lambda: False,
     language: str | None = None,
+    loader: Callable[[ModelSpec, str, int, str | None], Encoder | LexicalEncoder] = load,
 ) -> Evaluation:
     """Score a model on a dataset.
 
@@ -106,6 +107,7 @@ def evaluate(
         batch_tokens: padded tokens a batch; 0 chooses for the device.
         should_stop: asked whenever `progress` is.
         language: of the dataset (ISO 639-3), if it is in exactly one; for BM25.
+        loader: what loads the model; a worker keeps the last one it loaded.
 
     Raises:
         RunFailure: any of its codes but `worker_lost` and `dataset_missing`.
@@ -115,7 +117,7 @@ def evaluate(
     stages = _Stages(progress, should_stop)
     with ExitStack() as stack:
         stages.begin("load", 0)
-        model = encoder or load(spec, device, batch_tokens, language)
+        model = encoder or loader(spec, device, batch_tokens, language)
         root = store or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="touchstone-")))
         source = _source(model, spec, dataset.task_type, root, stages)
         parts = [task.parts(cell.data) for cell in dataset.cells]
@@ -128,6 +130,7 @@ def evaluate(
         "prompts": _prompts(source, parts[0]),
         **asdict(source.counts),
         **stages.costs(),
+        "stores": source.store_keys,
     }
     return Evaluation(
         main_metric,

@@ -17,7 +17,8 @@ from app.errors import AppError, RunFailure
 from app.services import datasets, jobs, models, runs
 from app.settings import Settings
 from app.storage.blobs import BlobStore
-from worker.encoders.base import ModelSpec
+from worker.encoders import load
+from worker.encoders.base import Encoder, LexicalEncoder, ModelSpec
 from worker.lease import CancelRequested, Lease, LeaseLost, WorkerStopping, worker_stopping
 
 log = structlog.get_logger(__name__)
@@ -32,6 +33,7 @@ class Shop:
         self.database = Database.from_settings(settings)
         self.blobs = BlobStore(settings.blobs_dir)
         self.busy = False
+        self._loaded: tuple[tuple[Any, ...], Encoder | LexicalEncoder] | None = None
 
     def work_encode(self) -> int:
         """Evaluate queued runs until none is left; returns how many this worker took."""
@@ -81,28 +83,13 @@ class Shop:
                 lease.note("cancelled")
                 self._end(lease, JobState.CANCELLED)
                 return
-            except AppError as error:
-                remedy = getattr(error, "remedy", "")
-                lease.note(f"failed, {error.code}: {error.message}")
-                failure = {"message": error.message, "remedy": remedy, "details": error.details}
-                code = error.code
-            except MemoryError as error:
-                lease.note("".join(traceback.format_exception(error)))
-                failure = {
-                    "message": "The worker ran out of memory.",
-                    "remedy": "Give it more, or lower TOUCHSTONE_BATCH_TOKENS.",
-                }
-                code = "out_of_memory"
             except Exception as error:
-                bound.exception("failed")
-                lease.note("".join(traceback.format_exception(error)))
-                failure = {
-                    "message": f"Something unforeseen happened: {type(error).__name__}.",
-                    "remedy": "The log below has the details. Try again; if it stays, report it with this log.",
-                }
-                code = "internal"
-            bound.warning("failed", code=code)
-            self._end(lease, JobState.FAILED, failure_code=code, failure=failure)
+                code, failure = _explained(error)
+                lease.note(f"failed, {code}: {failure['message']}")
+                if not isinstance(error, AppError):
+                    lease.note("".join(traceback.format_exception(error)))
+                bound.warning("failed", code=code, exc_info=code == "internal")
+                self._end(lease, JobState.FAILED, failure_code=code, failure=failure)
 
     def _end(self, lease: Lease, state: JobState, **values: Any) -> None:
         if lease.held.table is Run:
@@ -125,6 +112,7 @@ class Shop:
             device=self.settings.device,
             batch_tokens=self.settings.batch_tokens,
             language=about.languages[0].partition("-")[0] if len(about.languages) == 1 else None,
+            loader=self._load,
         )
         evidence = [
             runs.CellEvidence(item.split, item.subset, item.kind, self._store_arrays(item.arrays))
@@ -151,6 +139,13 @@ class Shop:
             )
         if not published:
             raise LeaseLost
+
+    def _load(self, *key: Any) -> Encoder | LexicalEncoder:
+        """The model, from memory when the run before used the same; never two at once."""
+        if self._loaded is None or self._loaded[0] != key:
+            self._loaded = None
+            self._loaded = key, load(*key)
+        return self._loaded[1]
 
     def _validate(self, lease: Lease) -> None:
         from worker.validation import validate
@@ -215,6 +210,20 @@ class Shop:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # numpy's stub wants allow_pickle here
             file.seek(0)
             return self.blobs.put(file).sha256
+
+
+def _explained(error: Exception) -> tuple[str, dict[str, Any]]:
+    """A failure's code, and what its row says in words."""
+    if isinstance(error, AppError):
+        remedy = getattr(error, "remedy", "")
+        return error.code, {"message": error.message, "remedy": remedy, "details": error.details}
+    if isinstance(error, MemoryError):
+        remedy = "Give it more, or lower TOUCHSTONE_BATCH_TOKENS."
+        return "out_of_memory", {"message": "The worker ran out of memory.", "remedy": remedy}
+    return "internal", {
+        "message": f"Something unforeseen happened: {type(error).__name__}.",
+        "remedy": "The log has the details. Try again; if it stays, report it with this log.",
+    }
 
 
 def spec_of(model: Model) -> ModelSpec:

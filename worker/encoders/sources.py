@@ -88,6 +88,11 @@ class DenseSource:
         self.similarity = encoder.similarity
         self.counts = Counts()
 
+    @property
+    def store_keys(self) -> list[str]:
+        """The stores that were used so far, by key."""
+        return sorted(self._stores)
+
     def prompt(self, role: Role | None) -> str:
         """What is put before a text of that role."""
         return self._encoder.prompt_for(self._task_type, role)
@@ -183,6 +188,11 @@ class LexicalSource:
         self._encoder, self._reporter = encoder, reporter
         self.counts = Counts()
 
+    @property
+    def store_keys(self) -> list[str]:
+        """None: nothing is stored."""
+        return []
+
     def prompt(self, role: Role | None) -> str:  # noqa: ARG002 -- the same for every role
         """None: prompts are for models that understand."""
         return ""
@@ -246,10 +256,10 @@ def _publisher(store: EmbeddingStore) -> Iterator[Callable[[npt.NDArray[np.void]
 
 
 def _bad_embedding(text: str, fault: str, cells: Sequence[tuple[Part, ...]]) -> RunFailure:
-    """Names the first place where the text stands."""
+    """Names the first place where the text stands, but not the text: everybody may read a failure's message."""
     name, index = next((part.name, part.texts.index(text)) for parts in cells for part in parts if text in part.texts)
     return RunFailure(
-        f"The model gave {fault} for {name} number {index + 1:,}: {excerpt(text)!r}",
+        f"The model gave {fault} for {name} number {index + 1:,}.",
         code="bad_embeddings",
         remedy="Try float32 instead of half precision; if that does not help, the model's files are damaged.",
         details={"part": name, "index": index, "excerpt": excerpt(text)},
