@@ -166,6 +166,7 @@ def test_queueing_works_while_redis_is_down(tmp_path: Path) -> None:
         assert model["state"] == JobState.QUEUED
         with pytest.raises(urllib.error.HTTPError) as error:
             urllib.request.urlopen(house.address + "/readyz", timeout=10)
-        assert error.value.code == 503
+        with error.value:  # holds the connection
+            assert error.value.code == 503
     finally:
         house.kill()

@@ -113,11 +113,18 @@ def test_an_unwritable_data_folder_is_one_clear_line(tmp_path: Path) -> None:
     [
         ("TOUCHSTONE_PORT", "many", "port"),
         ("TOUCHSTONE_DATABASE_URL", "sqlite:////nowhere/at/all.db", "database cannot be used"),
+        ("TOUCHSTONE_DATABASE_URL", "postgres://u:hush@h/db", "must begin with postgresql:// or sqlite:///"),
+        ("TOUCHSTONE_DATABASE_URL", "postgresql://u:hu/sh@h/db", "write / as %2F"),
+        ("TOUCHSTONE_DATABASE_URL", "postgresql://u:hush@127.0.0.1:1/db", "database cannot be used"),
+        ("TOUCHSTONE_BROKER_URL", "amqp://u:hush@h/", "must begin with redis:// or rediss://"),
+        ("TOUCHSTONE_HEARTBEAT_SECONDS", "60", "at most a third of TOUCHSTONE_LEASE_SECONDS"),
         ("TOUCHSTONE_DATABASE_URL_FILE", "/nowhere/secret", "TOUCHSTONE_DATABASE_URL_FILE"),
     ],
 )
 def test_a_wrong_setting_is_one_clear_line(tmp_path: Path, name: str, value: str, words: str) -> None:
-    assert words in _refused("up", "--data-dir", str(tmp_path), environment={name: value})
+    message = _refused("up", "--data-dir", str(tmp_path), environment={name: value})
+    assert words in message
+    assert "hu" not in message.replace("touchstone", ""), "no part of a password"
 
 
 def test_doctor_speaks_json_and_names_what_is_missing(house: House) -> None:
