@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from app.db.queries.runs import RunDetail
 from app.web.templating import duration, number
@@ -10,11 +10,11 @@ from app.web.templating import duration, number
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One line. `verbatim`: the text is shown as it is, in the face of code."""
+    """One line. `kind` says how the text is shown: in words, as a hash, or as a text that was encoded."""
 
     label: str
     text: str
-    verbatim: bool = False
+    kind: Literal["words", "hash", "encoded"] = "words"
 
 
 def facts_of(run: RunDetail, *, with_texts: bool) -> tuple[Fact, ...]:
@@ -26,8 +26,8 @@ def facts_of(run: RunDetail, *, with_texts: bool) -> tuple[Fact, ...]:
     """
     known = run.provenance or {}
     facts = [
-        Fact("Model revision", str(known.get("revision") or run.model_revision), verbatim=True),
-        Fact("Dataset revision", str(known.get("dataset_revision") or run.dataset_revision), verbatim=True),
+        Fact("Model revision", str(known.get("revision") or run.model_revision), "hash"),
+        Fact("Dataset revision", str(known.get("dataset_revision") or run.dataset_revision), "hash"),
         *_encoding(known),
         *(_prompts(known) if with_texts else ()),
         *_texts(known),
@@ -68,7 +68,7 @@ def _prompts(known: Mapping[str, Any]) -> list[Fact]:
     prompts = known.get("prompts")
     if not isinstance(prompts, Mapping):
         return []
-    return [Fact(f"{str(kind).capitalize()} as encoded", str(text), verbatim=True) for kind, text in prompts.items()]
+    return [Fact(f"{str(kind).capitalize()} as encoded", str(text), "encoded") for kind, text in prompts.items()]
 
 
 def _counted(value: Any, unit: str = "") -> str:
@@ -76,7 +76,8 @@ def _counted(value: Any, unit: str = "") -> str:
 
 
 def _joined(values: Any, shown: Callable[[Any], str]) -> str:
-    """One line of names with their values, such as "encode 54 s · score 0.4 s"."""
+    """One line of names with their values, such as "encode 54 s · score 0.4 s"; it breaks only between them."""
     if not isinstance(values, Mapping):
         return ""
-    return " · ".join(f"{name} {shown(value)}" for name, value in values.items() if value is not None)
+    parts = (f"{name} {shown(value)}" for name, value in values.items() if value is not None)
+    return " · ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)

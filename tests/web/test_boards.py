@@ -87,12 +87,12 @@ class TestTable:
             *("82.50", "82.50", "90.00", "75.00", "90.00", "75.00"),
         ]
         assert weak == [
-            *("2", "zeta/weak partial: 1 of 2 datasets", "100%", none, none, none, none),
-            *(none, none, "95.00", none, "95.00", "failed : The model is broken."),
+            *("2", "zeta/weak", "100%", none, none, none, none),
+            *("partial: 1 of 2", none, "95.00", none, "95.00", "failed : The model is broken."),
         ]
         assert small == [
-            *("3", "acme/strong 128 d partial: 1 of 2 datasets", "NA", none, none, "128", none),
-            *(none, none, "80.00", none, "80.00", ""),
+            *("3", "acme/strong 128 d", "NA", none, none, "128", none),
+            *("partial: 1 of 2", none, "80.00", none, "80.00", ""),
         ]
 
     def test_the_heading_says_how_much_and_how_fresh(self, as_viewer: Browser, slug: str) -> None:
@@ -190,7 +190,7 @@ class TestLook:
 
     def test_filters_keep_ranks_and_can_be_taken_away(self, as_viewer: Browser, slug: str) -> None:
         html = get(as_viewer, f"/boards/{slug}?q=ZETA&sort=-mean_task")
-        assert [row[:2] for row in rows(html)] == [["2", "zeta/weak partial: 1 of 2 datasets"]]
+        assert [row[:2] for row in rows(html)] == [["2", "zeta/weak"]]
         assert f'href="/boards/{slug}?sort=-mean_task"' in html
         html = get(as_viewer, f"/boards/{slug}?complete=1")
         assert models(html) == ["acme/strong"]

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.errors import TooManyRequests
-from app.http.limits import IN_ALL, PER_ACCOUNT, SignInLimits
+from app.http.limits import IN_ALL, PER_ACCOUNT, PER_ADDRESS, SignInLimits
 from app.settings import Settings
 
 
@@ -36,6 +36,18 @@ def test_in_all(tmp_path: Path) -> None:
         limits.attempt(f"user{number}", f"address{number}")
     with pytest.raises(TooManyRequests, match="Try again in 15 minutes"):
         limits.attempt("one", "more")
+
+
+def test_what_one_address_is_refused_closes_the_door_for_nobody_else(tmp_path: Path) -> None:
+    limits = SignInLimits(settings(tmp_path))
+    refused = 0
+    for number in range(IN_ALL.amount + 1):
+        try:
+            limits.attempt(f"user{number}", "192.0.2.1")
+        except TooManyRequests:
+            refused += 1
+    assert refused == IN_ALL.amount + 1 - PER_ADDRESS.amount
+    limits.attempt("anna", "192.0.2.2")
 
 
 @pytest.mark.redis

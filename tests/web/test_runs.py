@@ -310,6 +310,12 @@ def test_a_form_with_nothing_ticked_comes_back(world: World, one: int, as_admin:
         assert session.scalars(select(Run)).all() == []
 
 
+@pytest.mark.parametrize("number", ["0", "9" * 30, "one"])
+def test_a_number_that_no_model_has_is_refused(as_admin: Browser, world: World, number: str) -> None:
+    answer = as_admin.post_form("/runs/new", {"model": [number], "dataset": ["pairs"]})
+    assert answer.status_code == 422
+
+
 def test_a_model_that_became_unready_meanwhile_is_refused(
     world: World, one: int, as_admin: Browser, database: Database
 ) -> None:
@@ -363,15 +369,15 @@ def test_a_finished_run_shows_every_score_the_main_one_first(done: int, as_viewe
 def test_the_provenance_is_told_in_words(done: int, as_member: Browser) -> None:
     html = _flat(as_member.get(f"/runs/{done}").text)
     facts = dict(re.findall(r"<dt>([^<]+)</dt><dd>(.*?)</dd>", html))
-    assert facts["Model revision"] == f"<code>{'f' * 40}</code>"
-    assert facts["Dataset revision"] == f"<code>{'e' * 40}</code>"
+    for name, digest in (("Model revision", "f" * 40), ("Dataset revision", "e" * 40)):
+        assert facts[name] == f'<code class="hash" title="{digest}">{digest}</code>'
     assert facts["Document as encoded"] == "<code>passage: Parcels</code>"
     assert facts["Query as encoded"].startswith("<code>query: where is my parcel &lt;img")
     assert facts["Batch"] == "16,384 tokens" and facts["Longest text"] == "512 tokens"
     assert (facts["Texts"], facts["Encoded now"], facts["Taken from the store"]) == ("57,600", "45,200", "12,400")
     assert facts["Cut to length"] == "17" and facts["Tokens"] == "1,234,567"
-    assert facts["Durations"] == "load 1.2 s · encode 1 min 3 s"
-    assert facts["Versions"] == "python 3.11.7 · torch 2.13.0"
+    assert facts["Durations"].replace("\N{NO-BREAK SPACE}", " ") == "load 1.2 s · encode 1 min 3 s"
+    assert facts["Versions"].replace("\N{NO-BREAK SPACE}", " ") == "python 3.11.7 · torch 2.13.0"
     assert facts["Peak memory"] == "2,346 MB" and facts["Peak GPU memory"] == "1,024 MB"
     assert facts["Device"] == "cuda:0 NVIDIA H200" and facts["Worker"] == "encode@host"
     assert NASTY not in html and "attempt 1 begins" in html

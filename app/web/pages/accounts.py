@@ -163,7 +163,7 @@ def change_password(
 def end_session(request: Request, person: Viewer, session: WriteSession, session_id: Text = "") -> Response:
     """End one session, or every one but this when none is named."""
     token = _session_token(request)
-    ended = accounts.end_sessions(session, person.id, keep=token, only=session_id or None)
+    ended = accounts.end_own_sessions(session, person, keep=token, only=session_id or None)
     return redirect("/account", f"Ended {ended} session{'' if ended == 1 else 's'}.")
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query, Request, Response
+from pydantic import Field
 from sqlalchemy.orm import Session
 
 from app.db.queries import runs as queries
@@ -178,7 +179,7 @@ def queue_runs(
     admin: Admin,
     session: WriteSession,
     *,
-    model: Annotated[tuple[int, ...], Form()] = (),
+    model: Annotated[tuple[Annotated[int, Field(ge=1, le=2**31 - 1)], ...], Form()] = (),
     dataset: Annotated[tuple[str, ...], Form()] = (),
     again: Text = "",
 ) -> Response:
