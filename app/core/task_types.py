@@ -119,7 +119,8 @@ def task_type(name: str) -> TaskType:
         return TASK_TYPES[name]
     except KeyError:
         names = ", ".join(known.name for known in SCORED)
-        raise Invalid(f"There is no task type {name!r}. Choose one of: {names}.", code="unknown_task_type") from None
+        problem = f"There is no task type {name!r}." if name else "No task type was given."
+        raise Invalid(f"{problem} Choose one of: {names}.", code="unknown_task_type") from None
 
 
 def scored_task_type(name: str) -> TaskType:

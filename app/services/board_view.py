@@ -76,11 +76,6 @@ class BoardView:
         return self.at(self.path)
 
     @property
-    def is_filtered(self) -> bool:
-        """Whether rows may be hidden."""
-        return bool(self.q) or self.complete
-
-    @property
     def sort_parameter(self) -> str:
         """`key` or `-key`; empty for the default order."""
         return "" if (self.key, self.descending) == ("rank", False) else f"{'-' if self.descending else ''}{self.key}"
@@ -201,7 +196,7 @@ FIXED_COLUMNS = (
     TableColumn(
         "memory",
         "Memory",
-        "Size of the weights as they are stored, in MB of 1,024² bytes, with their data type.",
+        "Size of the weights as they are stored, in MB of 1,024² bytes; their data type shows on hover.",
         Kind.MEMORY,
         _model("memory_mb"),
         unit="MB",

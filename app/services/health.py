@@ -21,7 +21,7 @@ from app.queue import make_celery
 from app.settings import Settings
 from app.storage.blobs import BlobStore
 
-LEAST_FREE_BYTES = 1024**3
+LEAST_FREE_BYTES = 1000**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def _data_folder(settings: Settings) -> tuple[bool, str]:
         file.flush()
         os.fsync(file.fileno())
     free = shutil.disk_usage(settings.data_dir).free
-    return free >= LEAST_FREE_BYTES, f"writable, {free / 1024**3:.1f} GB free"
+    return free >= LEAST_FREE_BYTES, f"writable, {free / 1000**3:.1f} GB free"
 
 
 def _broker(settings: Settings) -> tuple[bool, str]:

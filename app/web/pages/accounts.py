@@ -154,7 +154,8 @@ def change_password(
     limiter.forgive(person.name)
     with database.session() as session:
         token = accounts.open_session(session, person.id, days=settings.session_days, agent=_agent(request))
-    response = redirect("/account", "The password is set. Every other session has ended.")
+    # A newcomer with a first password goes on to the board.
+    response = redirect("/account" if current else "/", "The password is set. Every other session has ended.")
     set_session_cookie(response, settings, token)
     return response
 
