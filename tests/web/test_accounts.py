@@ -139,7 +139,7 @@ class TestLink:
         assert "Welcome, admin." not in client.get("/account").text, "a message is shown once"
         client.csrf_token = token_in(html)
         answer = client.post_form("/account/password", {"password": PASSWORD, "repeated": PASSWORD})
-        assert (answer.status_code, answer.headers["location"]) == (303, "/account")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
         html = client.get("/account").text
         assert "The password is set." in html and 'name="current"' in html
         client.cookies.clear()
