@@ -10,7 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -19,6 +19,9 @@ from sqlalchemy.exc import OperationalError
 
 from app.errors import AppError
 from app.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    from app.db.session import Database
 
 cli = typer.Typer(
     help="A self-hosted, private leaderboard for embedding models.",
@@ -68,9 +71,7 @@ def up(
     pending = {"demo": True}
 
     def now_and_then() -> None:
-        if pending["demo"]:
-            with database.session() as session:
-                pending["demo"] = not demo_pack.advance(session)
+        pending["demo"] = pending["demo"] and not _advance_demo(database)
 
     Supervisor(settings, database, announce.when_ready).run(now_and_then)
     typer.echo("Touchstone has stopped.")
@@ -237,6 +238,23 @@ def doctor(
     raise typer.Exit(0 if well else 1)
 
 
+def _advance_demo(database: "Database") -> bool:
+    """The demo's next step; whether none is left. The house stays up, whatever becomes of the demo."""
+    from app.services import demo as demo_pack
+
+    try:
+        with database.session() as session:
+            return demo_pack.advance(session)
+    except AppError as error:  # somebody was faster, and took a name or renamed the board
+        typer.echo(f"touchstone: the demo pack stays unfinished: {error.message}", err=True)
+        with database.session() as session:
+            demo_pack.give_up(session, error.message)
+        return True
+    except OperationalError as error:
+        typer.echo(f"touchstone: the demo waits for the database: {error.orig}", err=True)
+        return False
+
+
 class _Announcement:
     """Prints the address, and the first admin's link, once the web answers."""
 
@@ -287,7 +305,9 @@ def _answers(settings: Settings) -> bool:
 def _check_data_dir(settings: Settings) -> None:
     folder = settings.data_dir
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(
+            parents=True, exist_ok=True, mode=0o700
+        )  # private texts: for this machine's other users to stay out
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
@@ -323,11 +343,12 @@ def _plainly(run: Callable[[], object]) -> None:
         sys.exit(f"touchstone: {error.message}")
     except ValidationError as error:
         first = error.errors()[0]
-        sys.exit(f"touchstone: the setting {'.'.join(map(str, first['loc']))} is wrong: {first['msg']}")
+        name = f"the setting {'.'.join(map(str, first['loc']))} is wrong" if first["loc"] else "the settings are wrong"
+        sys.exit(f"touchstone: {name}: {first['msg'].removeprefix('Value error, ')}")
     except SettingsError as error:
         sys.exit(f"touchstone: {error}")
     except OperationalError as error:
-        sys.exit(f"touchstone: the database cannot be used: {error.orig}")
+        sys.exit(f"touchstone: the database cannot be used: {' '.join(str(error.orig).split())}")
 
 
 def main() -> None:

@@ -68,13 +68,6 @@ class TooLarge(AppError):
     default_code = "too_large"
 
 
-class UnsupportedFile(AppError):
-    """Not one of the formats we read."""
-
-    status = 415
-    default_code = "unsupported_file"
-
-
 class TooManyRequests(AppError):
     """A limit was reached; `retry_after` says when to come back, in seconds."""
 

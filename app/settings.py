@@ -4,8 +4,9 @@ import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 PREFIX = "TOUCHSTONE_"
@@ -63,6 +64,25 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        return _checked_url(value, "postgresql://", "postgresql+psycopg://", "sqlite:///")
+
+    @field_validator("broker_url")
+    @classmethod
+    def _known_broker(cls, value: str) -> str:
+        return _checked_url(value, "redis://", "rediss://")
+
+    @model_validator(mode="after")
+    def _lease_outlives_heartbeat(self) -> "Settings":
+        if self.heartbeat_seconds > self.lease_seconds / 3:
+            raise ValueError(
+                f"{PREFIX}HEARTBEAT_SECONDS ({self.heartbeat_seconds:g}) must be at most a third of "
+                f"{PREFIX}LEASE_SECONDS ({self.lease_seconds:g}), or workers lose what they work on"
+            )
+        return self
+
     @field_validator("public_url")
     @classmethod
     def _no_slash(cls, value: str) -> str:
@@ -111,6 +131,18 @@ class Settings(BaseSettings):
     def secure_cookies(self) -> bool:
         """Whether people reach us by HTTPS."""
         return self.public_url.startswith("https://")
+
+
+def _checked_url(value: str, *beginnings: str) -> str:
+    """An address of one of these kinds. The message must not repeat it: it may hold a password."""
+    if value and not value.startswith(beginnings):
+        raise ValueError(f"must begin with {' or '.join(beginnings)}")
+    try:
+        _ = urlsplit(value).port
+    except ValueError as error:
+        message = "its port is no number; in a password, write / as %2F, @ as %40, : as %3A, # as %23 and ? as %3F"
+        raise ValueError(message) from error
+    return value
 
 
 @lru_cache

@@ -106,16 +106,22 @@ class Supervisor:
         child.quick_deaths = child.quick_deaths + 1 if lived < 10 else 0
         pause = min(30.0, 0.5 * 2**child.quick_deaths)
         log.warning("a process ended, starting it again", process=child.name, exit_code=code, pause_seconds=pause)
-        self._free_claims(child)
+        self._free_claims(child, ended_by_us=False)
         child.process, child.start_after = None, time.monotonic() + pause
 
-    def _free_claims(self, child: Child) -> None:
-        """Queue again at once what a dead worker held, instead of waiting for its lease to end."""
+    def _free_claims(self, child: Child, *, ended_by_us: bool) -> None:
+        """Queue again at once what a dead worker held, instead of waiting for its lease to end.
+
+        Only an attempt that the worker did not survive by itself counts.
+        """
         if not child.worker_name:
             return
         try:
             with self._database.session() as session:
-                jobs.free_worker(session, child.worker_name, max_attempts=self._settings.max_attempts)
+                if ended_by_us:
+                    jobs.release_worker(session, child.worker_name)
+                else:
+                    jobs.free_worker(session, child.worker_name, max_attempts=self._settings.max_attempts)
         except SQLAlchemyError as error:
             log.warning("its work waits for the lease to end", process=child.name, error=str(error))
 
@@ -131,7 +137,7 @@ class Supervisor:
         for process in alive:
             process.wait()
         for child in self._children:
-            self._free_claims(child)
+            self._free_claims(child, ended_by_us=True)
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -60,6 +60,7 @@ class Lease:
         self._give_up_seconds = min(GIVE_UP_SECONDS, settings.lease_seconds * 2 / 3)
         self._stage, self._done, self._total, self._stage_started = "start", 0, 0, time.monotonic()
         self._lost = self._cancelled = False
+        self._last_success = time.monotonic()
         self._changed, self._ended = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._keep, name=f"lease-{held.id}", daemon=True)
 
@@ -98,15 +99,19 @@ class Lease:
 
     def check(self) -> None:
         """Raise Stop when the work must not go on."""
-        if self._lost:
+        if self._lost or self._silent_for_too_long():
             raise LeaseLost
         if self._cancelled:
             raise CancelRequested
         if worker_stopping():
             raise WorkerStopping
 
+    def _silent_for_too_long(self) -> bool:
+        """Whether no renewal has come through; also while the thread hangs in one."""
+        return time.monotonic() - self._last_success > self._give_up_seconds
+
     def _keep(self) -> None:
-        last_success = last_beat = time.monotonic()
+        last_beat = time.monotonic()
         while not self._ended.is_set() and not self._lost:
             changed = self._changed.wait(timeout=self._heartbeat_seconds)
             if self._ended.is_set():
@@ -118,10 +123,10 @@ class Lease:
             last_beat = time.monotonic()
             try:
                 self._renew()
-                last_success = time.monotonic()
+                self._last_success = time.monotonic()
             except SQLAlchemyError as error:
                 log.warning("heartbeat failed", job=self.held.id, error=str(error))
-                self._lost = time.monotonic() - last_success > self._give_up_seconds
+                self._lost = self._silent_for_too_long()
                 self._ended.wait(1.0)
                 self._changed.set()
 

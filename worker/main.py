@@ -1,7 +1,6 @@
 """The Celery application of the workers: `celery -A worker.main worker -Q light|encode --pool solo`."""
 
 import os
-import platform
 import socket
 import threading
 from functools import lru_cache
@@ -9,7 +8,7 @@ from typing import Any
 
 import structlog
 from celery.signals import setup_logging, worker_ready, worker_shutdown
-from sqlalchemy import delete, update
+from sqlalchemy import delete
 from sqlalchemy.exc import SQLAlchemyError
 
 import app
@@ -17,6 +16,7 @@ from app import logging as app_logging
 from app.db.tables import Model as ModelTable
 from app.db.tables import Run, Upload, Worker
 from app.db.types import db_now
+from app.errors import RunFailure
 from app.queue import TASKS, QueueName, make_celery, wake
 from app.services import jobs
 from app.settings import get_settings
@@ -50,8 +50,9 @@ def work_encode() -> None:
 class Keeper(threading.Thread):
     """Says that this worker lives, frees what vanished workers held, and finds work whose message was lost."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: str) -> None:
         super().__init__(name="keeper", daemon=True)
+        self.device = device
         self._ended = threading.Event()
 
     def run(self) -> None:
@@ -68,7 +69,9 @@ class Keeper(threading.Thread):
         """One sweep; wakes this worker's own queue when it is idle and something waits."""
         own = shop()
         with own.database.session() as session:
-            session.execute(update(Worker).where(Worker.name == WORKER_NAME).values(seen_at=db_now(0)))
+            # The whole row each time: at the start the database may not have answered.
+            about = {"queue": QUEUE, "device": self.device, "version": app.__version__, "seen_at": db_now(0)}
+            session.merge(Worker(name=WORKER_NAME, **about))
             session.execute(delete(Worker).where(Worker.seen_at < db_now(-24 * 3600)))
             freed = jobs.sweep(session, max_attempts=own.settings.max_attempts)
             waiting = jobs.any_queued(session, *_OWN_TABLES[QUEUE])
@@ -78,11 +81,17 @@ class Keeper(threading.Thread):
             wake(QUEUE)
 
     def end(self) -> None:
-        """Stop sweeping."""
+        """Stop sweeping, and take this worker off the list."""
         self._ended.set()
+        self.join(timeout=5)  # or a last turn would put it back
+        with shop().database.session() as session:
+            session.execute(delete(Worker).where(Worker.name == WORKER_NAME))
 
 
-_keeper = Keeper()
+@lru_cache
+def keeper() -> Keeper:
+    """This process's keeper, made once the worker is ready."""
+    return Keeper(_device() if QUEUE == "encode" else "none")
 
 
 @setup_logging.connect
@@ -92,22 +101,23 @@ def _setup_logging(**_: Any) -> None:
 
 @worker_ready.connect
 def _ready(**_: Any) -> None:
-    device = _device() if QUEUE == "encode" else "none"
-    with shop().database.session() as session:
-        session.merge(Worker(name=WORKER_NAME, queue=QUEUE, device=device, version=app.__version__))
-    _keeper.start()
-    log.info("worker ready", worker=WORKER_NAME, device=device)
+    keeper().start()
+    log.info("worker ready", worker=WORKER_NAME, device=keeper().device)
 
 
 @worker_shutdown.connect
 def _shutdown(**_: Any) -> None:
-    _keeper.end()
-    with shop().database.session() as session:
-        session.execute(delete(Worker).where(Worker.name == WORKER_NAME))
+    if keeper.cache_info().currsize:
+        keeper().end()
     shop().database.dispose()
 
 
 def _device() -> str:
     from worker.encoders.base import describe_device  # torch, which the light worker never loads
 
-    return describe_device(get_settings().device) or platform.machine()
+    try:
+        return describe_device(get_settings().device)
+    except (RunFailure, RuntimeError, AssertionError) as error:  # the last two are torch's, for a wrong number
+        # Every run will fail with it, and say so; the worker still sweeps.
+        log.error("the device cannot be used", device=get_settings().device, error=str(error))
+        return "none"

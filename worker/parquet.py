@@ -171,4 +171,4 @@ def _refuse(
     shown: str = "",
     cause: BaseException | None = None,
 ) -> NoReturn:
-    raise InvalidFile([Problem(code, message, filename, row, column, shown)], status=status) from cause
+    raise InvalidFile([Problem(code, message, filename, row, excerpt(column), shown)], status=status) from cause

@@ -1,5 +1,6 @@
 """What a worker does when it is woken: claim the next piece of work until none is left."""
 
+import errno
 import tempfile
 import traceback
 from collections.abc import Callable, Iterable
@@ -9,14 +10,16 @@ from typing import Any
 
 import numpy as np
 import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from app.core.formats import Limits, canonical
+from app.core.records import Dataset
 from app.db.session import Database
 from app.db.tables import DatasetRevision, JobState, Model, Run, Upload
 from app.errors import AppError, RunFailure
 from app.services import datasets, jobs, models, runs
 from app.settings import Settings
-from app.storage.blobs import BlobStore
+from app.storage.blobs import BlobStore, drop_abandoned
 from worker.encoders import load
 from worker.encoders.base import Encoder, LexicalEncoder, ModelSpec
 from worker.lease import CancelRequested, Lease, LeaseLost, WorkerStopping, worker_stopping
@@ -83,6 +86,10 @@ class Shop:
                 lease.note("cancelled")
                 self._end(lease, JobState.CANCELLED)
                 return
+            except (OperationalError, InterfaceError) as error:
+                # Nobody knows whether the last commit got through. If not, a sweep queues the job again.
+                bound.warning("the database went away, the row waits for its lease to end", error=str(error))
+                return
             except Exception as error:
                 code, failure = _explained(error)
                 lease.note(f"failed, {code}: {failure['message']}")
@@ -103,7 +110,7 @@ class Shop:
         with self.database.reading() as session:
             model, revision, about = runs.inputs(session, lease.held.id)
             spec = spec_of(model)
-        dataset = canonical.read(self._canonical(revision))
+        dataset = self._dataset(revision)
         evaluation = evaluate(
             dataset,
             spec,
@@ -159,7 +166,7 @@ class Shop:
             lease.advance(done, total)
             lease.check()
 
-        with tempfile.TemporaryDirectory(dir=_made(settings.data_dir / "work")) as out_dir:
+        with tempfile.TemporaryDirectory(dir=_workplace(settings)) as out_dir:
             verdict = validate(
                 self.blobs.path(upload.file_sha256),
                 filename=upload.file_name,
@@ -178,11 +185,12 @@ class Shop:
             if verdict.ok and verdict.canonical_path:
                 blob = self.blobs.put_file(Path(verdict.canonical_path))
                 report |= {"canonical_sha256": blob.sha256, "canonical_bytes": blob.size}
-        with self.database.session() as session:
-            finished = jobs.finish(session, lease.held, JobState.DONE, report=report)
-            given_up = upload.file_sha256 if finished else report.get("canonical_sha256")
-            if given_up and not (finished and verdict.ok):
-                datasets.drop_file(session, self.blobs, given_up, except_upload=upload.id)
+            with self.database.session() as session:
+                finished = jobs.finish(session, lease.held, JobState.DONE, report=report)
+                if finished and verdict.ok and verdict.canonical_path:
+                    datasets.keep_file(session, self.blobs, blob.sha256, Path(verdict.canonical_path))
+                elif given_up := upload.file_sha256 if finished else report.get("canonical_sha256"):
+                    datasets.drop_file(session, self.blobs, given_up, except_upload=upload.id)
 
     def _inspect(self, lease: Lease) -> None:
         from worker.inspect import inspect
@@ -193,20 +201,28 @@ class Shop:
         found = asdict(inspect(spec_of(model)))
         revision = found.pop("revision")
         with self.database.session() as session:
-            models.inspected(session, lease.held, revision=revision, found=found)
+            stored = models.inspected(session, lease.held, revision=revision, found=found)
+        if not stored:
+            raise LeaseLost
 
-    def _canonical(self, revision: DatasetRevision) -> Path:
-        path = self.blobs.path(revision.canonical_sha256)
-        if not path.is_file():
+    def _dataset(self, revision: DatasetRevision) -> Dataset:
+        try:
+            return canonical.read(self.blobs.path(revision.canonical_sha256))
+        except FileNotFoundError as error:
             raise RunFailure(
                 f"The texts of revision {revision.revision[:12]} are not in this worker's data folder.",
                 code="dataset_missing",
                 remedy="Give web and workers the same data folder, or restore the file from a backup.",
-            )
-        return path
+            ) from error
+        except canonical.CorruptDataset as error:
+            raise RunFailure(
+                f"The file with the texts of revision {revision.revision[:12]} is damaged.",
+                code="dataset_missing",
+                remedy="Restore the file from a backup.",
+            ) from error
 
     def _store_arrays(self, arrays: dict[str, np.ndarray[Any, Any]]) -> str:
-        with tempfile.TemporaryFile(dir=_made(self.settings.data_dir / "work")) as file:
+        with tempfile.TemporaryFile(dir=_workplace(self.settings)) as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # numpy's stub wants allow_pickle here
             file.seek(0)
             return self.blobs.put(file).sha256
@@ -220,6 +236,8 @@ def _explained(error: Exception) -> tuple[str, dict[str, Any]]:
     if isinstance(error, MemoryError):
         remedy = "Give it more, or lower TOUCHSTONE_BATCH_TOKENS."
         return "out_of_memory", {"message": "The worker ran out of memory.", "remedy": remedy}
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "disk_full", {"message": "The worker's disk is full.", "remedy": "Free some space, then try again."}
     return "internal", {
         "message": f"Something unforeseen happened: {type(error).__name__}.",
         "remedy": "The log has the details. Try again; if it stays, report it with this log.",
@@ -243,6 +261,9 @@ def spec_of(model: Model) -> ModelSpec:
     )
 
 
-def _made(folder: Path) -> Path:
+def _workplace(settings: Settings) -> Path:
+    """The folder for temporary files; what killed workers left there a day ago goes."""
+    folder = settings.data_dir / "work"
     folder.mkdir(parents=True, exist_ok=True)
+    drop_abandoned(folder)
     return folder

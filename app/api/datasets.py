@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
+from app.api.shared import FailureOut
 from app.core.task_types import task_type
 from app.db.queries.datasets import DatasetRow, find_dataset, list_datasets, revisions_of, scores_of
 from app.db.tables import JobState, Upload
@@ -144,7 +145,7 @@ class UploadOut(_Out):
     state: JobState = Field(description="State of the validation; done does not mean that the file is well")
     done: int
     total: int
-    failure: dict[str, Any] | None = Field(description="Why the validation could not be finished")
+    failure: FailureOut | None = Field(description="Why the validation could not be finished")
     report: ReportOut | None
     published: bool
     created_at: AwareDatetime

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
+from app.api.shared import FailureOut
 from app.db.queries import models as queries
 from app.db.tables import JobState
 from app.errors import NotFound
@@ -43,7 +44,7 @@ class ModelRowOut(BaseModel):
     licence: str | None
     languages: list[str]
     results: int = Field(description="Datasets with a finished run")
-    failure: dict[str, Any] | None = Field(description="Why the inspection failed: message and remedy")
+    failure: FailureOut | None = Field(description="Why the inspection failed")
 
 
 class ModelOut(ModelRowOut):

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
+from app.api.shared import FailureOut
 from app.db.queries import runs as queries
 from app.db.tables import JobState, Role
 from app.errors import NotFound
@@ -49,7 +50,7 @@ class RunOut(BaseModel):
     main_metric: str
     main_score: float | None
     failure_code: str | None
-    failure: dict[str, Any] | None = Field(description="Why it failed: message and remedy")
+    failure: FailureOut | None = Field(description="Why it failed")
     newer_id: int | None = Field(description="The latest later run of the same model on the same texts")
     queued_by: str
     created_at: AwareDatetime

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event, func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.settings import Settings
@@ -14,15 +14,25 @@ def make_engine(settings: Settings) -> Engine:
     """An engine for the configured database.
 
     On SQLite: WAL, foreign keys, a 15 s busy timeout and BEGIN IMMEDIATE, so that a transaction that
-    reads and then writes never meets a stale snapshot.
+    reads and then writes never meets a stale snapshot. Error messages never hold the values of a
+    statement: they would carry texts of datasets and hashes of passwords into logs.
     """
     url = settings.sqlalchemy_url
     if url.startswith("sqlite"):
-        engine = create_engine(url, connect_args={"timeout": 15, "check_same_thread": False})
+        engine = create_engine(url, hide_parameters=True, connect_args={"timeout": 15, "check_same_thread": False})
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_immediate)
         return engine
-    return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+    return create_engine(url, hide_parameters=True, pool_pre_ping=True, pool_size=10, max_overflow=20)
+
+
+def lock_name(session: Session, name: str) -> None:
+    """Let nobody else lock this name (a file's hash, a slug) until the transaction ends.
+
+    On SQLite a writer is alone anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
@@ -44,7 +54,10 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._writing = sessionmaker(engine, expire_on_commit=False)
-        self._reading = sessionmaker(engine.execution_options(read_only=True), expire_on_commit=False, autoflush=False)
+        options: dict[str, Any] = {"read_only": True}
+        if engine.dialect.name == "postgresql":  # else every statement would see what was committed meanwhile
+            options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        self._reading = sessionmaker(engine.execution_options(**options), expire_on_commit=False, autoflush=False)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Database":

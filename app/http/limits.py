@@ -45,7 +45,8 @@ class SignInLimits:
         Raises:
             TooManyRequests: One of the limits is reached; it says when to come back.
         """
-        for item, key in ((IN_ALL, "all"), (PER_ADDRESS, address), (PER_ACCOUNT, _account_key(account))):
+        # The address first: what it is refused counts against nobody else.
+        for item, key in ((PER_ADDRESS, address), (PER_ACCOUNT, _account_key(account)), (IN_ALL, "all")):
             wait = self._ask(partial(_hit, item=item, key=key))
             if wait is not None:
                 minutes = math.ceil(wait / 60)

@@ -12,7 +12,7 @@ from enum import StrEnum
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from app.db.session import Database
+from app.db.session import Database, lock_name
 from app.db.tables import Role, SignInLink, User, UserSession
 from app.db.types import db_now
 from app.errors import Conflict, Invalid, NotFound
@@ -75,6 +75,7 @@ def create_user(session: Session, name: str, role: Role, *, by: Person | None = 
     name = name.strip().lower()
     if not _NAME.fullmatch(name) or name == SYSTEM_NAME:
         raise _bad_name("Use 1 to 64 of a-z, 0-9 and . _ @ + -, beginning with a letter or digit.")
+    lock_name(session, f"user {name}")
     if session.scalar(select(User.id).where(User.name == name)) is not None:
         raise _bad_name(f"There is already a user {name}.")
     user = User(name=name, role=role)
@@ -357,6 +358,14 @@ def end_sessions(session: Session, user_id: int, *, keep: str | None = None, onl
     if only is not None:
         statement = statement.where(UserSession.token_sha256.startswith(only, autoescape=True))
     return len(session.execute(statement.returning(UserSession.token_sha256)).all())
+
+
+def end_own_sessions(session: Session, person: Person, *, keep: str, only: str | None = None) -> int:
+    """End somebody's other sessions, or one of them, at their own wish; how many ended."""
+    ended = end_sessions(session, person.id, keep=keep, only=only)
+    if ended:
+        audit.record(session, person, "account.end_sessions", person.name, {"sessions": ended})
+    return ended
 
 
 def digest(token: str) -> str:

@@ -7,11 +7,12 @@ from sqlalchemy import delete as delete_rows
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from app.db.session import lock_name
 from app.db.tables import Benchmark, BenchmarkDataset, Dataset
 from app.errors import Conflict, Invalid, NotFound
 from app.services import audit
 from app.services.accounts import Person
-from app.services.datasets import clean_name, slugify
+from app.services.datasets import BOARDS, clean_name, slugify
 
 NAME_LENGTH = 120
 DESCRIPTION_LENGTH = 4000
@@ -46,6 +47,7 @@ def create(
     """
     slug = slug.strip() or slugify(name).strip("-_")
     _check(name, slug, description)
+    lock_name(session, BOARDS)
     chosen = _datasets(session, dataset_slugs)
     _refuse_taken(session, slug)
     benchmark = Benchmark(slug=slug, name=clean_name(name), description=description.strip(), is_default=False)
@@ -75,6 +77,7 @@ def edit(
         Invalid: with a message for each field.
         Conflict: the new slug is taken.
     """
+    lock_name(session, BOARDS)
     benchmark = by_slug(session, slug)
     name = benchmark.name if name is None else name
     new_slug = new_slug.strip() if new_slug is not None else slug
@@ -97,6 +100,7 @@ def delete(session: Session, person: Person, slug: str) -> None:
     Raises:
         NotFound: there is none of that slug.
     """
+    lock_name(session, BOARDS)
     benchmark = by_slug(session, slug)
     session.execute(delete_rows(BenchmarkDataset).where(BenchmarkDataset.benchmark_id == benchmark.id))
     session.delete(benchmark)
@@ -113,6 +117,7 @@ def set_default(session: Session, person: Person, slug: str) -> Benchmark:
     Raises:
         NotFound: there is none of that slug.
     """
+    lock_name(session, BOARDS)
     benchmark = by_slug(session, slug)
     session.execute(update(Benchmark).where(Benchmark.id != benchmark.id).values(is_default=False))
     benchmark.is_default = True

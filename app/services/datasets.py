@@ -5,12 +5,14 @@ import shutil
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from app.core.task_types import scored_task_type
+from app.db.session import lock_name
 from app.db.tables import Benchmark, BenchmarkDataset, Dataset, DatasetRevision, JobState, Role, Upload
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.queue import wake_after_commit
@@ -25,6 +27,8 @@ DESCRIPTION_LENGTH = 4000
 MAX_LANGUAGES = 50
 RESERVED = frozenset({"new", "examples", "uploads"})
 """Slugs that are addresses of their own."""
+BOARDS = "boards"
+"""The name that every change of a board locks, see `lock_name`."""
 
 _UNSAFE_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
@@ -56,7 +60,7 @@ def accept(session: Session, person: Person, form: UploadForm, file: Incoming | 
     if fields:
         raise _invalid(fields)
     assert file is not None  # noqa: S101 - or `fields` has an entry
-    _lock(session, file.sha256)
+    lock_name(session, file.sha256)
     _refuse_known_file(session, file.sha256)
     upload = Upload(
         owner_id=person.id,
@@ -131,6 +135,8 @@ def publish(session: Session, person: Person, upload_id: int, *, benchmark_slug:
         raise Conflict("This upload is published already.", code="already_published")
     if upload.state != JobState.DONE or not report.get("ok"):
         raise Invalid("Only an upload whose report has no error can be published.", code="not_valid")
+    if benchmark_slug:
+        lock_name(session, BOARDS)
     benchmark = _benchmark(session, benchmark_slug) if benchmark_slug else None
     dataset = _dataset_of(session, upload)
     revision = DatasetRevision(
@@ -154,7 +160,8 @@ def publish(session: Session, person: Person, upload_id: int, *, benchmark_slug:
     upload.dataset_id, upload.published_revision_id = dataset.id, revision.id
     if benchmark:
         _add_to_benchmark(session, benchmark, dataset)
-    audit.record(session, person, "dataset.publish", dataset.slug, {"revision": revision.revision, **report["counts"]})
+    detail = {"revision": revision.revision, **report["counts"], **({"board": benchmark.slug} if benchmark else {})}
+    audit.record(session, person, "dataset.publish", dataset.slug, detail)
     return dataset
 
 
@@ -232,9 +239,19 @@ def drop_file(session: Session, blobs: BlobStore, sha256: str, *, except_upload:
     Call it as the last step of the transaction that gives the file up: another upload of the same bytes then
     either comes before and keeps the file, or comes after and stores it again.
     """
-    _lock(session, sha256)
+    lock_name(session, sha256)
     if not blob_in_use(session, sha256, except_upload=except_upload):
         blobs.delete(sha256)
+
+
+def keep_file(session: Session, blobs: BlobStore, sha256: str, source: Path) -> None:
+    """Make sure that a stored file is still there when the transaction that names it commits.
+
+    Somebody may have dropped it after it was stored: an upload of the same content was discarded at that moment.
+    """
+    lock_name(session, sha256)
+    if not blobs.exists(sha256):
+        blobs.put_file(source)
 
 
 def blob_in_use(session: Session, sha256: str, *, except_upload: int | None = None) -> bool:
@@ -303,15 +320,6 @@ def _invalid(fields: dict[str, str]) -> Invalid:
     return Invalid("The form has fields to mend.", details={"fields": fields})
 
 
-def _lock(session: Session, name: str) -> None:
-    """Let nobody else lock this name (a file's hash, a slug) until the transaction ends.
-
-    On SQLite a writer is alone anyway.
-    """
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
-
-
 def _refuse_known_file(session: Session, sha256: str) -> None:
     known = session.execute(
         select(Dataset.slug, Dataset.name)
@@ -329,9 +337,10 @@ def _dataset_of(session: Session, upload: Upload) -> Dataset:
     if upload.dataset_id is not None:
         found = session.get(Dataset, upload.dataset_id)
         assert found is not None  # noqa: S101 - a foreign key
+        lock_name(session, found.slug)
         return found
     slug = slugify(upload.name)
-    _lock(session, slug)
+    lock_name(session, slug)
     if session.scalar(select(Dataset.id).where(Dataset.slug == slug)) is not None:
         message = (
             f"A dataset named {upload.name!r} was published meanwhile. "

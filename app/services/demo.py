@@ -103,6 +103,11 @@ def advance(session: Session) -> bool:
     return False
 
 
+def give_up(session: Session, reason: str) -> None:
+    """Leave the demo as it is, for good."""
+    audit.record(session, system_person(session), "demo.ready", BENCHMARK, {"unfinished": reason})
+
+
 def file_bytes(file_name: str) -> bytes:
     """One demo file as a user would upload it; the BEIR folder comes as a zip.
 

@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, and_, case, func, literal, null, or_, select, update
+from sqlalchemy import CursorResult, and_, case, literal, not_, null, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.db.tables import JobState, Model, Run, Upload
@@ -87,9 +87,11 @@ def finish(session: Session, held: Claim, state: JobState, **values: Any) -> boo
 
 
 def release(session: Session, held: Claim) -> bool:
-    """Give the job back unfinished, without counting the attempt: the worker is asked to stop."""
-    values = {"state": JobState.QUEUED, "attempt": held.attempt - 1, "token": None, "lease_expires": None}
-    return _execute(session, update(held.table).where(*_owned(held)).values(**values, worker=None, stage=None)) == 1
+    """Give the job back unfinished, without counting the attempt: the worker is asked to stop.
+
+    One that was to be cancelled is cancelled.
+    """
+    return _release(session, held.table, and_(*_owned(held))) == 1
 
 
 def sweep(session: Session, *, max_attempts: int) -> int:
@@ -106,6 +108,11 @@ def free_worker(session: Session, worker: str, *, max_attempts: int) -> int:
     return sum(_free(session, table, table.worker == worker, max_attempts) for table in JOB_TABLES)
 
 
+def release_worker(session: Session, worker: str) -> int:
+    """Give back everything a worker held that was ended on purpose, without counting the attempts."""
+    return sum(_release(session, table, table.worker == worker) for table in JOB_TABLES)
+
+
 def any_queued(session: Session, *tables: JobTable) -> bool:
     """Whether something waits in one of these tables."""
     return any(
@@ -119,18 +126,19 @@ def request_cancel(session: Session, table: JobTable, row_id: int) -> JobState |
     Returns:
         The state it was in, None when it had ended already.
     """
-    values = {"state": JobState.CANCELLED, "finished_at": db_now(0)}
-    waiting = update(table).where(table.id == row_id, table.state == JobState.QUEUED).values(**values)
-    if _execute(session, waiting) == 1:
-        return JobState.QUEUED
-    running = update(table).where(table.id == row_id, table.state == JobState.RUNNING).values(cancel_requested=True)
-    return JobState.RUNNING if _execute(session, running) == 1 else None
-
-
-def active_count(session: Session) -> int:
-    """How many runs wait or work."""
-    open_states = (JobState.QUEUED, JobState.RUNNING)
-    return session.scalar(select(func.count()).select_from(Run).where(Run.state.in_(open_states))) or 0
+    waits = table.state == JobState.QUEUED
+    statement = (
+        update(table)
+        .where(table.id == row_id, table.state.in_((JobState.QUEUED, JobState.RUNNING)))
+        .values(
+            state=case((waits, JobState.CANCELLED), else_=table.state),
+            finished_at=case((waits, db_now(0)), else_=None),
+            cancel_requested=not_(waits),
+        )
+        .returning(table.state)
+    )
+    after = session.scalar(statement.execution_options(synchronize_session=False))
+    return None if after is None else JobState.QUEUED if after == JobState.CANCELLED else JobState.RUNNING
 
 
 def _owned(held: Claim) -> tuple[Any, ...]:
@@ -154,6 +162,24 @@ def _free(session: Session, table: JobTable, lost: Any, max_attempts: int) -> in
             finished_at=case((ended, db_now(0)), else_=None),
             token=None,
             lease_expires=None,
+            stage=None,
+        )
+    )
+    return _execute(session, statement)
+
+
+def _release(session: Session, table: JobTable, which: Any) -> int:
+    cancelled = table.cancel_requested.is_(True)
+    statement = (
+        update(table)
+        .where(table.state == JobState.RUNNING, which)
+        .values(
+            state=case((cancelled, JobState.CANCELLED), else_=JobState.QUEUED),
+            finished_at=case((cancelled, db_now(0)), else_=None),
+            attempt=table.attempt - 1,
+            token=None,
+            lease_expires=None,
+            worker=None,
             stage=None,
         )
     )

@@ -39,6 +39,8 @@ _LENGTHS = {"memory_dtype": 32, "licence": 100, "similarity": 32}
 _NAME_LENGTH, _PATH_LENGTH, _LABEL_LENGTH, _PROMPT_LENGTH = 200, 1000, 64, 10_000
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_NO_TEXT = "It holds characters that are no text (NUL or half of a surrogate pair)."
 _SHORT_DTYPE = {"bfloat16": "bf16", "float16": "fp16"}
 
 
@@ -103,16 +105,18 @@ def inspected(session: Session, held: jobs.Claim, *, revision: str, found: Mappi
     """Store what an inspection found; what an admin corrected stays.
 
     Returns:
-        False when the claim was lost.
+        False when the claim was lost; nothing is written then.
 
     Raises:
         Conflict: the resolved revision is registered already under this name and variant.
     """
-    model = get(session, held.id)
+    model = get(session, held.id, lock=True)
+    if not jobs.finish(session, held, JobState.DONE):
+        return False
     model.revision, model.found = model.revision or revision, dict(found)
     apply_attributes(model)
     _store(session, model)
-    return jobs.finish(session, held, JobState.DONE)
+    return True
 
 
 def correct(session: Session, person: Person, model_id: int, values: Mapping[str, Any]) -> Model:
@@ -121,7 +125,7 @@ def correct(session: Session, person: Person, model_id: int, values: Mapping[str
     Raises:
         Invalid: an attribute that does not exist, a number out of range or a text that is too long.
     """
-    model = get(session, model_id)
+    model = get(session, model_id, lock=True)
     fields = {name: "There is no such attribute." for name in values if name not in ATTRIBUTES}
     for name, limit in _COUNTS.items():
         value = values.get(name)
@@ -130,6 +134,7 @@ def correct(session: Session, person: Person, model_id: int, values: Mapping[str
     for name, length in _LENGTHS.items():
         if len(values.get(name) or "") > length:
             fields[name] = f"At most {length} characters."
+    fields |= {name: _NO_TEXT for name in values.keys() - _COUNTS.keys() if not _is_text(values[name])}
     if fields:
         raise Invalid("The form has fields to mend.", details={"fields": fields})
     corrected = {**model.corrected, **values}
@@ -145,7 +150,7 @@ def inspect_again(session: Session, person: Person, model_id: int) -> Model:
     Raises:
         Conflict: one waits or works already.
     """
-    model = get(session, model_id)
+    model = get(session, model_id, lock=True)
     if model.state in {JobState.QUEUED, JobState.RUNNING}:
         raise Conflict("An inspection waits or works already.", code="inspection_open")
     model.state, model.attempt, model.failure, model.failure_code = JobState.QUEUED, 0, None, None
@@ -175,9 +180,9 @@ def remove(session: Session, person: Person, model_id: int) -> None:
     audit.record(session, person, "model.remove", name)
 
 
-def get(session: Session, model_id: int) -> Model:
-    """That model, or NotFound."""
-    model = session.get(Model, model_id)
+def get(session: Session, model_id: int, *, lock: bool = False) -> Model:
+    """That model, or NotFound. `lock` keeps others from changing it."""
+    model = session.get(Model, model_id, with_for_update=lock or None)
     if model is None:
         raise NotFound(f"There is no model with the number {model_id}.")
     return model
@@ -245,7 +250,10 @@ def _checked(form: ModelForm) -> ModelForm:
             f"At most {_LABEL_LENGTH} characters, none of them a control character.",
         ),
         **{
-            name: (len(text) <= _PROMPT_LENGTH and "\0" not in text, f"At most {_PROMPT_LENGTH:,} characters.")
+            name: (
+                len(text) <= _PROMPT_LENGTH and _is_text(text),
+                f"At most {_PROMPT_LENGTH:,} characters, neither NUL nor half of a surrogate pair.",
+            )
             for name, text in prompts.items()
         },
     }
@@ -253,6 +261,15 @@ def _checked(form: ModelForm) -> ModelForm:
     if fields:
         raise Invalid("The form has fields to mend.", details={"fields": fields})
     return form
+
+
+def _is_text(value: Any) -> bool:
+    """Whether a database can store every text in `value`: a text, a list or a mapping of them, or None."""
+    if isinstance(value, Mapping):
+        return all(_is_text(text) for item in value.items() for text in item)
+    if isinstance(value, list):
+        return all(map(_is_text, value))
+    return not isinstance(value, str) or not _UNSTORABLE.search(value)
 
 
 def _row(form: ModelForm, person: Person) -> Model:

@@ -99,7 +99,8 @@ def ids_of_slugs(session: Session, slugs: Iterable[str]) -> list[int]:
         NotFound: naming the first that does not exist.
     """
     wanted = set(slugs)
-    found = dict(session.execute(select(Dataset.slug, Dataset.id).where(Dataset.slug.in_(wanted))).all())
+    storable = [slug for slug in wanted if slug.isprintable()]  # no database takes NUL or half of a surrogate pair
+    found = dict(session.execute(select(Dataset.slug, Dataset.id).where(Dataset.slug.in_(storable))).all())
     if missing := wanted - found.keys():
         raise NotFound(f"There is no dataset {min(missing)!r}.")
     return list(found.values())
@@ -177,7 +178,8 @@ def complete(
     Returns:
         False when the claim was lost meanwhile; nothing is written then.
     """
-    if not jobs.finish(session, held, JobState.DONE, main_score=main_score, provenance=provenance, log=log):
+    values = {"main_score": main_score, "provenance": provenance, "log": log, "device": provenance.get("device")}
+    if not jobs.finish(session, held, JobState.DONE, **values):
         return False
     for score in scores:
         session.add(
@@ -224,7 +226,9 @@ def _insert(session: Session, person: Person, model_id: int, revision_id: int, p
 
 
 def _ready_models(session: Session, model_ids: set[int]) -> list[Model]:
-    models = list(session.scalars(select(Model).where(Model.id.in_(model_ids)).order_by(Model.id)))
+    wanted = select(Model).where(Model.id.in_(model_ids)).order_by(Model.id)
+    # Nobody may delete one of them before its runs are in.
+    models = list(session.scalars(wanted.with_for_update(read=True, key_share=True)))
     if missing := model_ids - {model.id for model in models}:
         raise NotFound(f"There is no model with the number {min(missing)}.")
     if waiting := [model.name for model in models if model.state != JobState.DONE]:

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -105,7 +106,7 @@ class BlobStore:
         """A new file in quarantine; unless it is kept, nothing of it remains at the end."""
         folder = self.root / "incoming"
         folder.mkdir(parents=True, exist_ok=True)
-        _drop_abandoned(folder)
+        drop_abandoned(folder)
         descriptor, name = tempfile.mkstemp(dir=folder)
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as file:
@@ -163,12 +164,12 @@ def _room() -> Iterator[None]:
         raise StorageFull("The server's disk is full, so nothing was stored. Tell an admin.") from error
 
 
-def _drop_abandoned(folder: Path) -> None:
-    """Remove what a killed process left a day ago; a file that is being written is younger."""
+def drop_abandoned(folder: Path) -> None:
+    """Remove the files and folders that killed processes left a day ago; what is being written is younger."""
     oldest = time.time() - _ABANDONED_SECONDS
     for path in folder.iterdir():
         try:
             if path.stat().st_mtime < oldest:
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         except FileNotFoundError:
             continue  # its own process was faster

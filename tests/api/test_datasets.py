@@ -204,7 +204,7 @@ def test_a_check_that_could_not_be_finished(member: Script, database: Database) 
         row = session.get_one(Upload, upload["id"])
         row.state, row.failure = JobState.FAILED, {"message": "The worker vanished."}
     shown = member.call("GET", upload["url"], 200)
-    assert (shown["state"], shown["failure"]) == ("failed", {"message": "The worker vanished."})
+    assert (shown["state"], shown["failure"]) == ("failed", {"message": "The worker vanished.", "remedy": ""})
 
 
 class TestWho:

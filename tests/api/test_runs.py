@@ -34,7 +34,8 @@ def _call(browser: Browser, method: str, path: str, body: Any = None) -> Any:
 def test_runs_are_read_page_by_page_and_filtered(world: World, one: int, as_viewer: Browser) -> None:
     other = world.model("acme/two")
     done = world.run(one, "pairs", 0.5, main_score=0.5)
-    failed = world.run(other, "pairs", state=JobState.FAILED, failure={"message": "Full."}, failure_code="disk_full")
+    failure = {"message": "Full.", "details": {"excerpt": "a text of the dataset"}}
+    failed = world.run(other, "pairs", state=JobState.FAILED, failure=failure, failure_code="disk_full")
     waiting = world.run(one, "articles", state=JobState.QUEUED)
 
     def ids(query: str) -> list[int]:
@@ -47,7 +48,7 @@ def test_runs_are_read_page_by_page_and_filtered(world: World, one: int, as_view
     page = _call(as_viewer, "GET", "?per_page=2").json()
     assert (len(page["items"]), page["total"], page["next"]) == (2, 3, "/api/v1/runs?per_page=2&page=2")
     assert page["items"][0]["position"] == 1
-    assert page["items"][1]["failure"] == {"message": "Full."}
+    assert page["items"][1]["failure"] == {"message": "Full.", "remedy": ""}, "no text for viewers"
     assert _call(as_viewer, "GET", "?state=nonsense").status_code == 422
 
 

@@ -101,6 +101,7 @@ CASES = [
     sts("no score column", "sentence1,sentence2\na,b\n", "missing_column", 1, "score", hint='It has: "sentence1"'),
     sts("no header at all", "a,b,1\nc,d,2\n", "missing_column", 1, "sentence1", total=3),
     sts("doubled column", "sentence1,sentence2,score,score\na,b,1,1\n", "doubled_column", 1, "score"),
+    sts("doubled column with NUL", "sentence1,sentence2,score,a\0,a\0\na,b,1,,\n", "doubled_column", 1, r"a\x00"),
     sts("two columns without a name", "sentence1,sentence2,score,,\na,b,1,,\n", "doubled_column", 1, ""),
     sts("NUL", STS_HEAD + "a\0,b,1\nc,d,2\n", "bad_character", 2, "sentence1"),
     # Shape of JSON Lines

@@ -113,7 +113,7 @@ def test_an_unwritable_data_folder_is_one_clear_line(tmp_path: Path) -> None:
     [
         ("TOUCHSTONE_PORT", "many", "port"),
         ("TOUCHSTONE_DATABASE_URL", "sqlite:////nowhere/at/all.db", "database cannot be used"),
-        ("TOUCHSTONE_DATABASE_URL", "postgres://u:hush@h/db", "must begin with postgresql:// or sqlite:///"),
+        ("TOUCHSTONE_DATABASE_URL", "postgres://u:hush@h/db", "must begin with postgresql://"),
         ("TOUCHSTONE_DATABASE_URL", "postgresql://u:hu/sh@h/db", "write / as %2F"),
         ("TOUCHSTONE_DATABASE_URL", "postgresql://u:hush@127.0.0.1:1/db", "database cannot be used"),
         ("TOUCHSTONE_BROKER_URL", "amqp://u:hush@h/", "must begin with redis:// or rediss://"),

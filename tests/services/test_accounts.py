@@ -354,6 +354,13 @@ class TestSessions:
         assert [row.id for row in queries.sessions_of(session, person.id)] == [accounts.digest(first)[:16]]
         assert sessions(session, other) == 1
 
+    def test_who_ends_sessions_stands_in_the_audit(self, session: Session) -> None:
+        person = factories.person(session)
+        first, _second = (accounts.open_session(session, person.id, days=1) for _ in range(2))
+        assert [accounts.end_own_sessions(session, person, keep=first) for _ in range(2)] == [1, 0]
+        entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "account.end_sessions")).one()
+        assert (entry.actor, entry.detail) == (person.name, {"sessions": 1})
+
     def test_signing_out_ends_it(self, session: Session) -> None:
         person = factories.person(session)
         token = accounts.open_session(session, person.id, days=1)

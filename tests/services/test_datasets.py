@@ -207,6 +207,8 @@ class TestPublish:
         upload_id = house.validated()
         slug = house.publish(upload_id, by=house.admin, board="desk")
         with house.database.reading() as session:
+            entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "dataset.publish")).one()
+            assert entry.detail["board"] == "desk"
             dataset = session.scalars(select(Dataset).where(Dataset.slug == slug)).one()
             revision = session.scalars(select(DatasetRevision).where(DatasetRevision.dataset_id == dataset.id)).one()
             columns = session.execute(

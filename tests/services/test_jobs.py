@@ -158,6 +158,32 @@ def test_giving_back_does_not_count_the_attempt(database: Database) -> None:
         assert (row.state, row.attempt, row.token) == (JobState.QUEUED, 0, None)
 
 
+def test_giving_back_what_was_to_be_cancelled_cancels_it(database: Database) -> None:
+    (row_id,) = _add_models(database, 1)
+    held = _claim(database)
+    assert held is not None
+    with database.session() as session:
+        jobs.request_cancel(session, Model, row_id)
+        assert jobs.release(session, held) is True
+    with _row(database, row_id) as row:
+        assert (row.state, row.finished_at is None) == (JobState.CANCELLED, False)
+    assert _claim(database) is None
+
+
+def test_a_worker_that_is_ended_on_purpose_costs_no_attempt(database: Database) -> None:
+    row_id, other_id = _add_models(database, 2)
+    for _ in range(4):
+        assert _claim(database, "ended") is not None
+        with database.session() as session:
+            assert jobs.release_worker(session, "ended") == 1
+    assert _claim(database, "alive") is not None
+    with database.session() as session:
+        assert jobs.release_worker(session, "ended") == 0
+    with _row(database, row_id) as row, _row(database, other_id) as other:
+        assert (row.state, row.attempt, row.worker) == (JobState.RUNNING, 1, "alive")
+        assert (other.state, other.attempt) == (JobState.QUEUED, 0)
+
+
 def _open_run(session: Session) -> int:
     return factories.run(session, factories.person(session)).id
 

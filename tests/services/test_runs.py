@@ -173,6 +173,15 @@ def test_what_has_not_failed_is_not_tried_again(house: House, state: JobState) -
         runs.retry(session, house.admin, first)
 
 
+@pytest.mark.parametrize("slug", ["gone", "a\0b", "\ud800", ""])
+def test_a_dataset_nobody_knows_is_named(house: House, slug: str) -> None:
+    with house.database.reading() as session:
+        assert runs.ids_of_slugs(session, ["first", "second"]) == house.datasets
+        with pytest.raises(NotFound) as error:
+            runs.ids_of_slugs(session, ["first", slug])
+    assert repr(slug) in error.value.message
+
+
 def test_a_run_nobody_knows_is_not_found(house: House) -> None:
     with house.database.session() as session, pytest.raises(NotFound):
         runs.cancel(session, Person(1, "ada", Role.ADMIN), 10**6)

@@ -1,8 +1,12 @@
 """What a worker does with a claimed row: whatever happens, the row says so, once."""
 
+import errno
 import io
+import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,15 +16,16 @@ from sqlalchemy.exc import OperationalError
 
 import worker.evaluate
 from app.db.session import Database
-from app.db.tables import Evidence, JobState, Role, Run, Score, Upload, Worker
+from app.db.tables import Evidence, JobState, Model, Role, Run, Score, Upload, Worker
 from app.db.types import db_now
 from app.errors import RunFailure
 from app.services import datasets, jobs, models, runs
 from app.services.accounts import Person
 from app.settings import Settings
-from app.storage.blobs import BlobStore
+from app.storage.blobs import Blob, BlobStore
 from tests import factories
 from tests.upload_flow import PAIRS
+from worker.inspect import Inspection
 from worker.lease import CancelRequested, Lease, LeaseLost
 from worker.tasks import Shop
 
@@ -177,6 +182,7 @@ def test_a_stopping_worker_gives_its_run_back(
     [
         (RunFailure("Row 3 is only zeros.", code="bad_embeddings", remedy="Look at it."), "bad_embeddings", "Row 3"),
         (MemoryError(), "out_of_memory", "memory"),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk_full", "disk is full"),
         (ZeroDivisionError("secret text"), "internal", "ZeroDivisionError"),
     ],
 )
@@ -201,6 +207,110 @@ def test_a_dataset_file_that_is_gone_is_named(world: World) -> None:
     world.shop.blobs.delete(revision.canonical_sha256)
     world.shop.work_encode()
     assert world.run().failure_code == "dataset_missing"
+
+
+def test_a_dataset_file_that_is_damaged_is_named(world: World) -> None:
+    with world.database.reading() as session:
+        _, revision, _ = runs.inputs(session, world.run_id)
+    path = world.shop.blobs.path(revision.canonical_sha256)
+    path.write_bytes(path.read_bytes()[:-20])
+    world.shop.work_encode()
+    run = world.run()
+    assert run.failure_code == "dataset_missing"
+    assert run.failure is not None and "damaged" in run.failure["message"]
+
+
+def test_a_database_that_goes_away_fails_no_run(world: World, instead: Callable[[Evaluate], None]) -> None:
+    """The outcome of the last commit is unknown: the row stays as it is, and the sweep queues it again."""
+
+    def evaluate(*_: Any, **__: Any) -> Any:
+        raise OperationalError("COMMIT", {}, Exception("server closed the connection"))
+
+    instead(evaluate)
+    world.shop.work_encode()
+    run = world.run()
+    assert (run.state, run.attempt, run.failure) == (JobState.RUNNING, 1, None)
+    with world.database.session() as session:
+        session.execute(update(Run).values(lease_expires=db_now(-1)))
+        assert jobs.sweep(session, max_attempts=3) == 1
+    assert world.run().state == JobState.QUEUED
+
+
+def test_a_model_that_is_deleted_while_it_is_inspected_troubles_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with world.database.session() as session:
+        model_id = models.register(session, world.admin, models.ModelForm("org/name")).id
+
+    def inspect(_spec: Any) -> Inspection:
+        with world.database.session() as session:
+            models.remove(session, world.admin, model_id)
+        return Inspection(0, None, None, 0.0, None, "mit", (), "cosine", {}, "1" * 40, "numpy", ())
+
+    monkeypatch.setattr("worker.inspect.inspect", inspect)
+    assert (world.shop.work_light(), world.shop.work_light()) == (1, 0)
+    with world.database.reading() as session:
+        assert session.get(Model, model_id) is None
+
+
+def test_the_texts_stay_when_an_equal_upload_is_discarded_at_that_moment(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(settings, "light@here-1")
+    with database.session() as session:
+        person = factories.person(session)
+    upload_id = _upload(database, settings, person, PAIRS)
+    put_file = shop.blobs.put_file
+
+    def store_and_lose(path: Path) -> Blob:
+        blob = put_file(path)
+        monkeypatch.setattr(shop.blobs, "put_file", put_file)
+        shop.blobs.delete(blob.sha256)  # as the discarding of an upload with the same content does
+        return blob
+
+    monkeypatch.setattr(shop.blobs, "put_file", store_and_lose)
+    assert shop.work_light() == 1
+    with database.reading() as session:
+        report = session.get_one(Upload, upload_id).report
+    assert report is not None and shop.blobs.exists(report["canonical_sha256"])
+    shop.database.dispose()
+
+
+def test_an_upload_that_is_discarded_while_it_is_checked_leaves_nothing(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(settings, "light@here-1")
+    with database.session() as session:
+        person = factories.person(session)
+    upload_id = _upload(database, settings, person, PAIRS)
+    put_file = shop.blobs.put_file
+
+    def discard_and_store(path: Path) -> Blob:
+        with database.session() as session:
+            datasets.discard(session, shop.blobs, person, upload_id)
+        return put_file(path)
+
+    monkeypatch.setattr(shop.blobs, "put_file", discard_and_store)
+    assert shop.work_light() == 1
+    with database.reading() as session:
+        assert session.get(Upload, upload_id) is None
+    assert list(shop.blobs.stored()) == []
+    shop.database.dispose()
+
+
+def test_what_a_killed_worker_left_goes_after_a_day(database: Database, settings: Settings) -> None:
+    work, yesterday = settings.data_dir / "work", time.time() - 25 * 3600
+    for name in ("old", "new"):
+        (work / name).mkdir(parents=True)
+        (work / name / "half.part").touch()
+    os.utime(work / "old", (yesterday, yesterday))
+    shop = Shop(settings, "light@here-1")
+    with database.session() as session:
+        person = factories.person(session)
+    _upload(database, settings, person, PAIRS)
+    shop.work_light()
+    assert [path.name for path in work.iterdir()] == ["new"]
+    shop.database.dispose()
 
 
 def test_a_refused_file_leaves_only_its_report(database: Database, settings: Settings) -> None:
@@ -258,12 +368,12 @@ def test_the_keeper_frees_and_wakes(world: World, monkeypatch: pytest.MonkeyPatc
     with world.database.session() as session:
         session.add(Worker(name=main.WORKER_NAME, queue="encode", seen_at=_long_ago(session)))
         assert jobs.claim(session, Run, worker="vanished", lease_seconds=-1) is not None
-    main.Keeper().turn()
+    main.Keeper("cpu").turn()
     assert (world.run().state, sent) == (JobState.QUEUED, ["encode"])
     with world.database.reading() as session:
         assert session.get_one(Worker, main.WORKER_NAME).seen_at > _long_ago(session)
     world.shop.busy = True
-    main.Keeper().turn()
+    main.Keeper("cpu").turn()
     assert sent == ["encode"], "a busy worker looks by itself when it is done"
 
 
@@ -285,8 +395,6 @@ def _long_ago(session: Any) -> Any:
 
 
 def _until(condition: Callable[[], bool]) -> None:
-    import time
-
     deadline = time.monotonic() + 10
     while not condition():
         assert time.monotonic() < deadline

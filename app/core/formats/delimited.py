@@ -99,5 +99,5 @@ def _check_header(header: list[str], delimiter: str, required: Sequence[str], fi
             reading.problems.add(Problem("missing_column", message, file, 1, name))
     for name in sorted({name for name in header if header.count(name) > 1}):
         message = f"The header has the column {quoted(name)} {header.count(name)} times."
-        reading.problems.add(Problem("doubled_column", message, file, 1, name))
+        reading.problems.add(Problem("doubled_column", message, file, 1, excerpt(name)))
     reading.problems.raise_if_any()

@@ -13,7 +13,8 @@ class Problem:
     """One fault.
 
     `row` counts from 1 with the header as row 1; in JSON Lines it is the line, in Parquet (no header) the
-    record. A record of several lines is one row. `column` is a field name or "".
+    record. A record of several lines is one row. `column` is a field name or ""; one that the file chose is
+    an excerpt.
     """
 
     code: str
