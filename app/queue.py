@@ -33,7 +33,7 @@ def make_celery(settings: Settings) -> Celery:
             "polling_interval": 0.5,
         }
     else:
-        options = {"visibility_timeout": 7 * 24 * 3600, "socket_connect_timeout": 3, "socket_timeout": 30}
+        options = {"visibility_timeout": 7 * 24 * 3600, "socket_connect_timeout": 3, "socket_timeout": 10}
     celery.conf.update(
         broker_transport_options=options,
         broker_connection_retry_on_startup=True,

@@ -175,6 +175,7 @@ class Shop:
                 limits=Limits(max_rows=settings.upload_max_rows, max_field_chars=settings.upload_max_field_chars),
                 memory_bytes=settings.upload_memory_bytes,
                 cpu_seconds=settings.upload_cpu_seconds,
+                timeout=2 * settings.upload_cpu_seconds,
                 progress=progress,
             )
             if verdict.status >= 500:  # our fault, not the file's: it stays, and can be checked again

@@ -13,7 +13,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from app.db.session import Database, lock_name
-from app.db.tables import Role, SignInLink, User, UserSession
+from app.db.tables import ApiToken, Role, SignInLink, User, UserSession
 from app.db.types import db_now
 from app.errors import Conflict, Invalid, NotFound
 from app.services import audit
@@ -208,7 +208,7 @@ def link_owner(session: Session, token: str) -> str:
 
 
 def use_sign_in_link(session: Session, token: str) -> Person:
-    """Use up a link. An earlier password and earlier sessions end: the person sets a new password.
+    """Use up a link. An earlier password, sessions and API tokens end: whoever lost the one may have lost the others.
 
     Raises:
         NotFound: The link is unknown, used or too old.
@@ -225,6 +225,7 @@ def use_sign_in_link(session: Session, token: str) -> Person:
     user = session.get_one(User, used)
     user.password_hash = None
     end_sessions(session, user.id)
+    session.execute(delete(ApiToken).where(ApiToken.user_id == user.id))
     audit.record(session, person_of(user), "account.sign_in", name, {"by": "link"})
     return person_of(user)
 

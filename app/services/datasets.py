@@ -128,7 +128,10 @@ def publish(session: Session, person: Person, upload_id: int, *, benchmark_slug:
         Invalid: not validated, or refused by the validation.
         Conflict: published already, its name is taken by now, or the dataset has this content.
         NotFound: no such upload or board.
+        Forbidden: a board, and the person is no admin: a new column takes every model's mean until it is scored.
     """
+    if benchmark_slug and not person.can(Role.ADMIN):
+        raise Forbidden("Only an admin adds a dataset to a board. Publish it without one, then ask an admin.")
     upload = own_upload(session, person, upload_id, lock=True)
     report = upload.report or {}
     if upload.published_revision_id is not None:

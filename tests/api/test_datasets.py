@@ -41,6 +41,11 @@ class Script:
 
 
 @pytest.fixture
+def admin(app: FastAPI) -> Script:
+    return Script(app, Role.ADMIN, Scope.ADMIN)
+
+
+@pytest.fixture
 def member(app: FastAPI) -> Script:
     return Script(app, Role.MEMBER, Scope.WRITE)
 
@@ -80,29 +85,29 @@ def test_one_dataset_with_revisions_and_scores(reader: Script, database: Databas
 
 
 @pytest.mark.both_databases
-def test_from_the_file_to_the_dataset(member: Script, database: Database, settings: Settings) -> None:
+def test_from_the_file_to_the_dataset(admin: Script, database: Database, settings: Settings) -> None:
     World(database).board(name="Desk")
-    upload = member.send(202)
-    assert member.headers["Location"] == upload["url"] == f"/api/v1/uploads/{upload['id']}"
+    upload = admin.send(202)
+    assert admin.headers["Location"] == upload["url"] == f"/api/v1/uploads/{upload['id']}"
     assert (upload["state"], upload["report"], upload["published"]) == ("queued", None, False)
     assert upload["languages"] == ["eng-Latn", "deu-Latn"]
 
     assert validate(settings) == 1
 
-    checked = member.call("GET", upload["url"], 200)
+    checked = admin.call("GET", upload["url"], 200)
     report = checked["report"]
     assert (checked["state"], report["ok"], report["status"], report["counts"]) == ("done", True, 200, {"pairs": 40})
     assert report["preview"][0] == {"kind": "pair", "sentence1": "first 0", "sentence2": "second 0", "score": 0.0}
     assert "canonical_sha256" not in report
 
-    dataset = member.call("POST", f"{upload['url']}/publish", 201, json={"board": "desk"})
-    assert member.headers["Location"] == f"{DATASETS}/help-desk-pairs"
+    dataset = admin.call("POST", f"{upload['url']}/publish", 201, json={"board": "desk"})
+    assert admin.headers["Location"] == f"{DATASETS}/help-desk-pairs"
     assert (dataset["slug"], dataset["revision"]) == ("help-desk-pairs", report["revision"])
     assert [board["slug"] for board in dataset["boards"]] == ["desk"]
-    again = member.call("POST", f"{upload['url']}/publish", 409)
+    again = admin.call("POST", f"{upload['url']}/publish", 409)
     assert again["error"]["code"] == "already_published"
-    assert member.call("DELETE", upload["url"], 409)["error"]["code"] == "already_published"
-    assert member.call("GET", upload["url"], 200)["published"] is True
+    assert admin.call("DELETE", upload["url"], 409)["error"]["code"] == "already_published"
+    assert admin.call("GET", upload["url"], 200)["published"] is True
 
 
 def test_publishing_needs_no_body(member: Script, settings: Settings) -> None:
@@ -111,13 +116,13 @@ def test_publishing_needs_no_body(member: Script, settings: Settings) -> None:
     assert member.call("POST", f"{upload['url']}/publish", 201)["boards"] == []
 
 
-def test_a_board_that_is_not_there(member: Script, settings: Settings) -> None:
-    upload = member.send(202)
+def test_a_board_that_is_not_there(admin: Script, settings: Settings) -> None:
+    upload = admin.send(202)
     validate(settings)
-    error = member.call("POST", f"{upload['url']}/publish", 404, json={"board": "gone"})["error"]
+    error = admin.call("POST", f"{upload['url']}/publish", 404, json={"board": "gone"})["error"]
     assert error["message"] == "There is no board 'gone'."
-    assert member.call("GET", DATASETS, 200) == []
-    member.call("POST", f"{upload['url']}/publish", 422, json={"bord": "desk"})
+    assert admin.call("GET", DATASETS, 200) == []
+    admin.call("POST", f"{upload['url']}/publish", 422, json={"bord": "desk"})
 
 
 def test_a_refused_file_tells_every_place_and_leaves_nothing(

@@ -223,9 +223,9 @@ class TestPublish:
     def test_a_revision_stays_in_its_column(self, house: House) -> None:
         with house.database.session() as session:
             benchmarks.create(session, house.admin, name="Desk", dataset_slugs=[])
-        house.publish(house.validated(), board="desk")
+        house.publish(house.validated(), by=house.admin, board="desk")
         form = UploadForm("", "", (), dataset_slug="help-desk-pairs")
-        house.publish(house.validated(b"second", form), board="desk")
+        house.publish(house.validated(b"second", form), by=house.admin, board="desk")
         with house.database.reading() as session:
             assert session.scalar(select(func.count()).select_from(BenchmarkDataset)) == 1
             assert session.scalar(select(func.count()).select_from(DatasetRevision)) == 2
@@ -255,7 +255,7 @@ class TestPublish:
         upload_id = house.validated()
         before = house.traces()
         with pytest.raises(NotFound, match="no board 'gone'"):
-            house.publish(upload_id, board="gone")
+            house.publish(upload_id, by=house.admin, board="gone")
         assert house.traces() == before
 
     def test_a_name_that_was_taken_meanwhile(self, house: House) -> None:

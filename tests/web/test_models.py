@@ -364,3 +364,18 @@ def test_html_in_a_label_is_text_everywhere(database: Database, as_admin: Browse
         assert "&lt;img" in html
     with database.reading() as session:
         assert session.scalars(select(Run)).all() == []
+
+
+def test_prompts_are_corrected_as_json(world: World, as_admin: Browser, database: Database) -> None:
+    model_id = _model(world)
+    answer = as_admin.post_form(f"/models/{model_id}/correct", {"prompts": '{"query": "query: "}'})
+    assert answer.status_code == 303
+    assert _row(database, model_id).prompts == {"query": "query: "}
+    assert "&#34;query: &#34;" in as_admin.get(answer.headers["location"]).text
+
+
+@pytest.mark.parametrize("text", ["query: ", '["query: "]', '{"query": 1}'])
+def test_prompts_that_are_no_object_of_texts_are_refused(world: World, as_admin: Browser, text: str) -> None:
+    answer = as_admin.post_form(f"/models/{_model(world)}/correct", {"prompts": text})
+    assert answer.status_code == 422
+    assert "Write a JSON object of texts" in answer.text

@@ -30,33 +30,33 @@ def world(database: Database) -> World:
 class TestUpload:
     @pytest.mark.both_databases
     def test_from_the_file_to_the_dataset(
-        self, as_member: Browser, as_viewer: Browser, world: World, settings: Settings
+        self, as_admin: Browser, as_viewer: Browser, world: World, settings: Settings
     ) -> None:
         world.board(name="Desk")
-        report = sent(as_member)
-        assert text_of(get(as_member, "/datasets")).count("Help desk pairs STS pairs.csv") == 1
-        waiting = get(as_member, report)
+        report = sent(as_admin)
+        assert text_of(get(as_admin, "/datasets")).count("Help desk pairs STS pairs.csv") == 1
+        waiting = get(as_admin, report)
         assert 'hx-trigger="load delay:1s"' in waiting
         assert '<noscript><meta http-equiv="refresh" content="2"></noscript>' in waiting
 
         assert validate(settings) == 1
 
-        ready = get(as_member, report)
+        ready = get(as_admin, report)
         assert "hx-trigger" not in ready
         assert "http-equiv" not in ready
         assert "Publish 40 pairs" in ready
         assert '<option value="desk" selected>Desk</option>' in ready
         assert "first 4" in ready
-        assert "ready to publish" in get(as_member, "/datasets")
+        assert "ready to publish" in get(as_admin, "/datasets")
 
-        answer = as_member.post_form(f"{report}/publish", {"board": "desk"})
+        answer = as_admin.post_form(f"{report}/publish", {"board": "desk"})
         assert (answer.status_code, answer.headers["location"]) == (303, "/datasets/help-desk-pairs")
         page = get(as_viewer, "/datasets/help-desk-pairs")
         assert "Real ones." in page
         assert 'href="/boards/desk"' in page
         assert "cosine_spearman" in page
-        assert "Waiting for you" not in get(as_member, "/datasets")
-        assert 'href="/datasets/help-desk-pairs"' in get(as_member, report)
+        assert "Waiting for you" not in get(as_admin, "/datasets")
+        assert 'href="/datasets/help-desk-pairs"' in get(as_admin, report)
 
     def test_the_fragment_while_it_is_checked(self, as_member: Browser, database: Database) -> None:
         report = sent(as_member)
@@ -129,19 +129,19 @@ class TestUpload:
         assert traces(database, settings) == before
 
     def test_a_new_revision_keeps_what_the_dataset_is(
-        self, as_member: Browser, database: Database, settings: Settings
+        self, as_admin: Browser, database: Database, settings: Settings
     ) -> None:
-        page = get(as_member, published(as_member, settings))
+        page = get(as_admin, published(as_admin, settings))
         assert 'href="/datasets/new?dataset=help-desk-pairs"' in page
-        form = get(as_member, "/datasets/new?dataset=help-desk-pairs")
+        form = get(as_admin, "/datasets/new?dataset=help-desk-pairs")
         assert 'name="dataset" value="help-desk-pairs"' in form
         assert 'name="name"' not in form
-        second = sent(as_member, MORE_PAIRS, name="", languages="", task_type="", dataset="help-desk-pairs")
+        second = sent(as_admin, MORE_PAIRS, name="", languages="", task_type="", dataset="help-desk-pairs")
         validate(settings)
-        assert "No further board" in get(as_member, second)
-        answer = as_member.post_form(f"{second}/publish")
+        assert 'name="board"' not in get(as_admin, second), "there is none to choose"
+        answer = as_admin.post_form(f"{second}/publish")
         assert answer.headers["location"] == "/datasets/help-desk-pairs"
-        revisions = text_of(get(as_member, "/datasets/help-desk-pairs/revisions"))
+        revisions = text_of(get(as_admin, "/datasets/help-desk-pairs/revisions"))
         assert revisions.index("41 pairs 0 0 pairs.csv") < revisions.index("40 pairs 0 0 pairs.csv")
         with database.reading() as session:
             assert session.scalar(select(func.count()).select_from(Dataset)) == 1
@@ -313,16 +313,28 @@ class TestWho:
 
 
 def test_a_default_board_is_chosen_at_first(
-    as_member: Browser, world: World, database: Database, settings: Settings
+    as_admin: Browser, world: World, database: Database, settings: Settings
 ) -> None:
     world.board(name="First")
     with database.session() as session:
         benchmarks.create(session, world.person, name="Second", dataset_slugs=[], default=True)
-    report = sent(as_member)
+    report = sent(as_admin)
     validate(settings)
-    page = get(as_member, report)
+    page = get(as_admin, report)
     assert '<option value="second" selected>Second</option>' in page
     assert re.search(r'<option value="first"\s*>First</option>', page)
-    answer = as_member.post_form(f"{report}/publish", {"board": "gone"})
+    answer = as_admin.post_form(f"{report}/publish", {"board": "gone"})
     assert answer.status_code == 404
     assert "There is no board &#39;gone&#39;." in answer.text
+
+
+def test_a_member_publishes_without_a_board(
+    as_member: Browser, world: World, database: Database, settings: Settings
+) -> None:
+    world.board(name="Desk")
+    report = sent(as_member)
+    validate(settings)
+    assert 'name="board"' not in get(as_member, report)
+    refused = as_member.post_form(f"{report}/publish", {"board": "desk"})
+    assert (refused.status_code, "Only an admin adds a dataset to a board" in refused.text) == (403, True)
+    assert as_member.post_form(f"{report}/publish").status_code == 303

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from app.core.fingerprints import encode_key, text_hashes
-from app.core.formats.problems import excerpt
 from app.core.records import RetrievalData
 from app.errors import RunFailure
 from app.storage.embeddings import EmbeddingStore
@@ -262,5 +261,5 @@ def _bad_embedding(text: str, fault: str, cells: Sequence[tuple[Part, ...]]) -> 
         f"The model gave {fault} for {name} number {index + 1:,}.",
         code="bad_embeddings",
         remedy="Try float32 instead of half precision; if that does not help, the model's files are damaged.",
-        details={"part": name, "index": index, "excerpt": excerpt(text)},
+        details={"part": name, "index": index},
     )

@@ -1,5 +1,6 @@
 """The registry of models: the list, the form for a new one, and one model with all its revisions and variants."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -25,6 +26,7 @@ router = APIRouter(prefix="/models", include_in_schema=False)
 
 WHOLE = "Write a whole number, such as 384."
 NUMBER = "Write a number, such as 86.6."
+PROMPTS = 'Write a JSON object of texts, such as {"query": "query: ", "document": "passage: "}.'
 NONE = "none"
 """What an admin writes for a list that is known to be empty."""
 
@@ -66,6 +68,7 @@ class CorrectionFields(BaseModel):
     languages: str = ""
     similarity: str = ""
     training_datasets: str = ""
+    prompts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +304,8 @@ def _typed(model: queries.ModelDetail) -> dict[str, str]:
 def _as_text(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False) if value else ""
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -345,7 +350,24 @@ def _corrections(typed: CorrectionFields) -> dict[str, Any]:
     }
     texts = {name: getattr(typed, name).strip() or None for name in ("memory_dtype", "licence", "similarity")}
     lists = {name: _names(getattr(typed, name)) for name in ("languages", "training_datasets")}
-    return {**_numbers(typed, kinds), **texts, **lists}
+    return {**_numbers(typed, kinds), **texts, **lists, "prompts": _prompts(typed.prompts)}
+
+
+def _prompts(text: str) -> dict[str, str] | None:
+    """Prompts by name from a JSON object; None for nothing.
+
+    Raises:
+        Invalid: it is no JSON object of texts.
+    """
+    if not text.strip():
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(prompt, str) for prompt in found.values()):
+        raise Invalid("The form has fields to mend.", details={"fields": {"prompts": PROMPTS}})
+    return found
 
 
 def _names(text: str) -> list[str] | None:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.core.task_types import SCORED, TASK_TYPES, TaskType
 from app.db.queries.datasets import BoardLink, board_links, counts_text
-from app.db.tables import Dataset, JobState, Upload
+from app.db.tables import Dataset, JobState, Role, Upload
 from app.errors import AppError, Conflict, Invalid, NotFound
 from app.http.access import Member
 from app.http.dependencies import AppSettings, ReadSession, RowId, WriteSession
@@ -178,7 +178,7 @@ def send(
 def report(request: Request, person: Member, session: ReadSession, upload_id: RowId) -> Response:
     """How far the validation is, and then what it found."""
     upload = datasets.own_upload(session, person, upload_id)
-    context = _upload_page(session, upload)
+    context = _upload_page(session, upload, person)
     return page(request, "datasets/upload.html", context, partial="datasets/_upload.html")
 
 
@@ -241,9 +241,9 @@ def _refused(
     )
 
 
-def _upload_page(session: Session, upload: Upload) -> UploadPage:
+def _upload_page(session: Session, upload: Upload, person: Person) -> UploadPage:
     dataset = session.get_one(Dataset, upload.dataset_id) if upload.dataset_id is not None else None
-    boards = board_links(session) if upload.state == JobState.DONE else ()
+    boards = board_links(session) if upload.state == JobState.DONE and person.can(Role.ADMIN) else ()
     return UploadPage(upload, _report(upload.report), dataset, boards)
 
 
