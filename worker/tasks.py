@@ -53,6 +53,8 @@ class Shop:
             while not worker_stopping() and (held := self._claim(kinds)) is not None:
                 taken += 1
                 self._attempt(held, kinds[held.table])
+        except (OperationalError, InterfaceError) as error:
+            log.warning("the database does not answer, the sweep will look again", error=str(error))
         finally:
             self.busy = False
         return taken

@@ -377,6 +377,17 @@ def test_the_keeper_frees_and_wakes(world: World, monkeypatch: pytest.MonkeyPatc
     assert sent == ["encode"], "a busy worker looks by itself when it is done"
 
 
+def test_a_database_that_does_not_answer_is_no_crash(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise OperationalError("UPDATE", {}, Exception("gone"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "claim", broken)
+        assert world.shop.work_encode() == 0
+    assert world.shop.busy is False
+    assert world.shop.work_encode() == 1, "the next wake-up finds the work"
+
+
 def test_a_variant_says_what_the_engine_must_know(database: Database) -> None:
     from worker.tasks import spec_of
 
