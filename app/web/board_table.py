@@ -6,6 +6,7 @@ from zlib import crc32
 
 from app.core.aggregation import RANK_DIGITS
 from app.core.task_types import TASK_TYPES
+from app.core.units import short_count
 from app.db.queries.boards import Board, BoardCell, BoardModel, BoardRow
 from app.services.board_view import (
     FIXED_COLUMNS,
@@ -20,7 +21,6 @@ from app.services.board_view import (
 )
 
 HEAT_LEVELS = 10
-_MAGNITUDES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +75,6 @@ def task_table(board: Board, view: BoardView) -> BoardTable:
     table = _table(board, view, (*fixed, *grouped))
     heads = tuple((TASK_TYPES[name].title, len(columns)) for name, columns in groups.items())
     return replace(table, groups=heads, ungrouped=len(fixed))
-
-
-def short_count(value: float) -> str:
-    """22700000 -> "22.7M", with three digits; whole numbers below 1000 as they are."""
-    for size, unit in _MAGNITUDES:
-        if value >= size * 0.9995:
-            return f"{float(f'{value / size:.3g}'):g}{unit}"
-    return f"{value:g}"
 
 
 def _table(board: Board, view: BoardView, columns: tuple[TableColumn, ...]) -> BoardTable:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.core.aggregation import Cell, Column, Entry, Standing, aggregate
 from app.core.task_types import TASK_TYPES
+from app.db.queries.shared import newest_revisions
 from app.db.tables import Benchmark, BenchmarkDataset, Dataset, DatasetRevision, JobState, Model, Run, Score
 
 OPEN = (JobState.QUEUED, JobState.RUNNING)
@@ -136,7 +137,7 @@ class Board:
 
 def list_boards(session: Session) -> tuple[BoardSummary, ...]:
     """Every board, the default first, then by name."""
-    newest = _newest_revisions()
+    newest = newest_revisions()
     query = (
         select(
             Benchmark.slug,
@@ -193,14 +194,8 @@ def load_board(session: Session, benchmark: Benchmark) -> Board:
     )
 
 
-def _newest_revisions() -> Subquery:
-    """(dataset_id, id) of every dataset's newest revision."""
-    newest = func.max(DatasetRevision.id).label("id")
-    return select(DatasetRevision.dataset_id, newest).group_by(DatasetRevision.dataset_id).subquery("newest")
-
-
 def _columns(session: Session, benchmark_id: int) -> tuple[BoardColumn, ...]:
-    newest = _newest_revisions()
+    newest = newest_revisions()
     query = (
         select(Dataset, DatasetRevision)
         .join(BenchmarkDataset, BenchmarkDataset.dataset_id == Dataset.id)
@@ -228,7 +223,7 @@ def _columns(session: Session, benchmark_id: int) -> tuple[BoardColumn, ...]:
 
 def _latest_runs(benchmark_id: int) -> Subquery:
     """The newest run of each (model, newest dataset revision, state); a newer run has a larger id."""
-    newest = _newest_revisions()
+    newest = newest_revisions()
     return (
         select(func.max(Run.id).label("id"))
         .join(newest, newest.c.id == Run.dataset_revision_id)

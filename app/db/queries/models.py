@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session, aliased
 
+from app.core.units import short_count
+from app.db.queries.shared import newest_revisions
 from app.db.tables import Dataset, DatasetRevision, JobState, Model, Run, User
 
 OPEN = (JobState.QUEUED, JobState.RUNNING)
@@ -171,10 +173,7 @@ def addresses(session: Session, names: Iterable[str]) -> dict[str, str]:
 
 def results_of(session: Session, model_id: int) -> tuple[ModelResult, ...]:
     """What the model reached on every dataset it was run on, by task type and name."""
-    newest = select(DatasetRevision.dataset_id, func.max(DatasetRevision.id).label("id")).group_by(
-        DatasetRevision.dataset_id
-    )
-    latest = newest.subquery("latest")
+    latest = newest_revisions()
     place = func.row_number().over(
         partition_by=(DatasetRevision.dataset_id, Run.state == JobState.DONE),
         order_by=(Run.dataset_revision_id.desc(), Run.id.desc()),
@@ -223,15 +222,6 @@ def has_twins() -> ColumnElement[bool]:
         .exists()
         .label("twins")
     )
-
-
-def short_count(value: int) -> str:
-    """A count in three digits: 950, 22.7M, 568M, 1.24B."""
-    size, unit = next((pair for pair in ((10**9, "B"), (10**6, "M"), (10**3, "k")) if value >= pair[0]), (1, ""))
-    scaled = value / size
-    digits = 0 if scaled >= 100 or not unit else 1 if scaled >= 10 else 2
-    text = f"{scaled:,.{digits}f}"
-    return (text.rstrip("0").rstrip(".") if digits else text) + unit
 
 
 def _select(kind: type[ModelRow]) -> Select[Any]:
