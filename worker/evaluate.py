@@ -39,10 +39,6 @@ class Progress(Protocol):
         """Called at least once a batch; raises what shall end the run."""
 
 
-class Stopped(Exception):
-    """`should_stop` said so."""
-
-
 @dataclass(frozen=True, slots=True)
 class Score:
     """One metric of one cell."""
@@ -91,7 +87,6 @@ def evaluate(
     store: Path | None = None,
     device: str = "auto",
     batch_tokens: int = 0,
-    should_stop: Callable[[], bool] = lambda: False,
     language: str | None = None,
     loader: Callable[[ModelSpec, str, int, str | None], Encoder | LexicalEncoder] = load,
 ) -> Evaluation:
@@ -105,16 +100,14 @@ def evaluate(
         store: the folder of all vector stores; None to keep no vectors.
         device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
         batch_tokens: padded tokens a batch; 0 chooses for the device.
-        should_stop: asked whenever `progress` is.
         language: of the dataset (ISO 639-3), if it is in exactly one; for BM25.
         loader: what loads the model; a worker keeps the last one it loaded.
 
     Raises:
         RunFailure: any of its codes but `worker_lost` and `dataset_missing`.
-        Stopped: `should_stop` answered True.
     """
     main_metric, task = _task(dataset.task_type)
-    stages = _Stages(progress, should_stop)
+    stages = _Stages(progress)
     with ExitStack() as stack:
         stages.begin("load", 0)
         model = encoder or loader(spec, device, batch_tokens, language)
@@ -144,8 +137,8 @@ def evaluate(
 class _Stages:
     """Passes progress on, measures each stage's time, and the greatest memory seen."""
 
-    def __init__(self, progress: Progress, should_stop: Callable[[], bool]) -> None:
-        self._progress, self._should_stop = progress, should_stop
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._stage, self._began = "", time.monotonic()
         self._process, self._peak_bytes, self._gpu = psutil.Process(), 0, ""
@@ -173,8 +166,6 @@ class _Stages:
         """Raise what shall end the run."""
         self._peak_bytes = max(self._peak_bytes, self._process.memory_info().rss)
         self._progress.check()
-        if self._should_stop():
-            raise Stopped
 
     def end(self) -> None:
         """Add the time since the last call to the stage."""

@@ -29,7 +29,7 @@ from tests.worker.engine_world import (
 from worker.encoders import base, sources
 from worker.encoders.base import Batch, Encoder, ModelSpec
 from worker.encoders.random import RandomEncoder
-from worker.evaluate import Evaluation, Stopped, evaluate
+from worker.evaluate import Evaluation, evaluate
 from worker.scoring import TASKS
 
 DATASETS = {"STS": sts_dataset, "Classification": classification_dataset, "Retrieval": retrieval_dataset}
@@ -284,8 +284,8 @@ def test_a_killed_run_resumes_with_the_same_scores(tmp_path: Path) -> None:
 def test_stops_when_told_to(tmp_path: Path) -> None:
     encoder = Words()
 
-    with pytest.raises(Stopped):
-        run(sts_dataset(), encoder=encoder, store=tmp_path, should_stop=lambda: len(encoder.encoded) >= 3)
+    with pytest.raises(Cancelled):
+        run(sts_dataset(), encoder=encoder, store=tmp_path, progress=Recorder(stop_after=3))
 
     assert len(encoder.encoded) == 3
 
