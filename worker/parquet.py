@@ -1,10 +1,11 @@
-"""Parquet uploads: flat tables, read in small batches under a byte budget, whatever their metadata say."""
+"""Parquet uploads: flat columns and lists, read in small batches under a byte budget, whatever their metadata say."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from app.core.formats import InvalidFile, Limits, Problem, Row
@@ -17,6 +18,8 @@ _RATIO_MATTERS_FROM = 64 * 1024**2
 _BUFFER_BYTES = 1 << 20
 _MAX_FOOTER_STRING = 100 * 1024**2
 _MAX_FOOTER_ITEMS = 1_000_000
+_ENTRY_BYTES = 8
+"""What an entry of a list takes at least once it is read, however small it was."""
 _PLAIN_TYPES = (
     pa.types.is_string,
     pa.types.is_large_string,
@@ -26,13 +29,15 @@ _PLAIN_TYPES = (
     pa.types.is_null,
 )
 
+_LIST_TYPES = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+
 Progress = Callable[[int, int], None]
 
 
 def read_rows(path: Path, limits: Limits, *, filename: str = "", progress: Progress | None = None) -> Iterator[Row]:
     """The records of a Parquet file, the first being row 1.
 
-    Values are str, int, float, bool or None; dates, decimals and bytes come as text.
+    Values are str, int, float, bool, None, or lists of these; dates, decimals and bytes come as text.
 
     Args:
         path: the file.
@@ -57,18 +62,22 @@ def read_rows(path: Path, limits: Limits, *, filename: str = "", progress: Progr
             _check_schema(file.schema_arrow, filename)
             total = _check_counts(file.metadata, limits, filename)
             done = 0
+            names = file.schema_arrow.names
+            entries = dict.fromkeys(names, 0)
             budget = _Budget(path.stat().st_size, limits, filename)
             for batch in file.iter_batches(batch_size=BATCH_ROWS, use_threads=False):
-                names = batch.schema.names
                 columns = [_plain(batch.column(i), name, filename) for i, name in enumerate(names)]
-                budget.spend(sum(column.nbytes for column in columns))
+                for name, column in zip(names, columns, strict=True):
+                    count, stored = _entries(column)
+                    budget.spend(column.nbytes + _ENTRY_BYTES * count)
+                    entries[name] += stored
                 values = [_values(column, name, done, filename) for column, name in zip(columns, names, strict=True)]
                 for row in zip(*values, strict=True):
                     done += 1
                     yield done, dict(zip(names, row, strict=True))
                 if progress is not None:
                     progress(done, total)
-            _check_what_was_read(file.metadata, done, filename)
+            _check_what_was_read(file.metadata, done, list(entries.values()), filename)
     except MemoryError as error:
         _refuse("too_large", "Reading the file takes more memory than is allowed.", filename, status=413, cause=error)
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -98,9 +107,13 @@ def _check_schema(schema: pa.Schema, filename: str) -> None:
         if schema.names.count(field.name) > 1:
             message = f"The file has the column {quoted(field.name)} more than once."
             _refuse("doubled_column", message, filename, column=field.name)
-        if pa.types.is_nested(field.type):
-            message = f"The column {quoted(field.name)} is nested ({field.type}). Only flat columns are read."
+        if pa.types.is_nested(field.type.value_type if _is_list(field.type) else field.type):
+            shown = excerpt(str(field.type))
+            message = f"The column {quoted(field.name)} is nested ({shown}). Only flat columns and lists are read."
             _refuse("nested_column", message, filename, column=field.name)
+        if _is_list(field.type) and pa.types.is_dictionary(field.type.value_type):  # pyarrow cannot read these
+            message = f"The column {quoted(field.name)} has lists of categories. Store them as lists of strings."
+            _refuse("unsupported_column", message, filename, column=field.name)
 
 
 def _check_counts(metadata: pq.FileMetaData, limits: Limits, filename: str) -> int:
@@ -111,8 +124,8 @@ def _check_counts(metadata: pq.FileMetaData, limits: Limits, filename: str) -> i
     return int(metadata.num_rows)
 
 
-def _check_what_was_read(metadata: pq.FileMetaData, done: int, filename: str) -> None:
-    """Every place that states a number of rows must state the one that was read.
+def _check_what_was_read(metadata: pq.FileMetaData, done: int, entries: list[int], filename: str) -> None:
+    """Every place that states a number of rows, or of a column's entries, must state the one that was read.
 
     Only after reading: pyarrow aborts the process when it is asked for a column's metadata that are damaged,
     but reading them raises.
@@ -121,23 +134,39 @@ def _check_what_was_read(metadata: pq.FileMetaData, done: int, filename: str) ->
     if (
         metadata.num_rows != done
         or sum(group.num_rows for group in groups) != done
-        or any(group.column(i).num_values != group.num_rows for group in groups for i in range(group.num_columns))
+        or any(sum(group.column(i).num_values for group in groups) != count for i, count in enumerate(entries))
     ):
         message = f"The file's metadata contradict each other or its content: {done:,} rows were read."
         _refuse("forged_counts", message, filename)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return any(test(kind) for test in _LIST_TYPES)
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    return any(test(kind) for test in _PLAIN_TYPES)
 
 
 def _plain(column: pa.Array, name: str, filename: str) -> pa.Array:
     """The same values without dictionary, and as text where they are neither text, number nor truth value."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if any(test(column.type) for test in _PLAIN_TYPES):
+    if _is_plain(column.type.value_type if _is_list(column.type) else column.type):
         return column
     try:
-        return column.cast(pa.string())
+        return column.cast(pa.list_(pa.string()) if _is_list(column.type) else pa.string())
     except pa.ArrowException as error:
         message = f"The column {quoted(name)} ({column.type}) cannot be read as text. Store it as a string."
         _refuse("unsupported_column", message, filename, column=name, cause=error)
+
+
+def _entries(column: pa.Array) -> tuple[int, int]:
+    """How many entries a batch's lists have, and how many values Parquet stores for them: one for an empty list too."""
+    if not _is_list(column.type):
+        return 0, len(column)
+    lengths = pc.fill_null(pc.list_value_length(column), 0)
+    return pc.sum(lengths).as_py() or 0, pc.sum(pc.max_element_wise(lengths, 1)).as_py() or 0
 
 
 def _values(column: pa.Array, name: str, done: int, filename: str) -> list[Any]:

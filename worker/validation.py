@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final
 
-from app.core.formats import InvalidFile, Limits, Problem, Row, Warned, canonical, read_dataset
+from app.core.formats import NO_CHOICES, Choices, InvalidFile, Limits, Problem, Row, Warned, canonical, read_dataset
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +73,7 @@ def validate(
     task_type: str,
     out_dir: Path,
     limits: Limits,
+    choices: Choices = NO_CHOICES,
     memory_bytes: int = 2 * 1024**3,
     cpu_seconds: int = 600,
     file_bytes: int = 8 * 1024**3,
@@ -87,6 +88,7 @@ def validate(
         task_type: the name of a task type.
         out_dir: an existing folder for the canonical file.
         limits: what the readers refuse.
+        choices: what the file cannot say itself.
         memory_bytes: address space of the child.
         cpu_seconds: its processor time.
         file_bytes: the largest file it may write.
@@ -103,6 +105,7 @@ def validate(
         "task_type": task_type,
         "partial_path": str(partial_path.absolute()),
         "limits": asdict(limits),
+        "choices": asdict(choices),
         "memory_bytes": memory_bytes,
         "cpu_seconds": cpu_seconds,
         "file_bytes": file_bytes,
@@ -242,6 +245,7 @@ def _check(request: dict[str, Any]) -> Verdict:
             Limits(**request["limits"]),
             read_parquet=partial(_read_parquet, filename),
             progress=_Reporter(),
+            choices=_choices(request["choices"]),
         )
         partial_path = Path(request["partial_path"])
         with partial_path.open("wb") as out:
@@ -262,6 +266,11 @@ def _check(request: dict[str, Any]) -> Verdict:
         raise
     preview = tuple(canonical.sample(path, PREVIEW_ROWS))
     return Verdict(True, 200, revision, path, result.counts, result.warnings, preview=preview)
+
+
+def _choices(values: dict[str, Any]) -> Choices:
+    """Choices from their JSON form."""
+    return Choices(**{**values, "splits": tuple(values["splits"])})
 
 
 def _read_parquet(filename: str, path: Path, limits: Limits) -> Iterator[Row]:

@@ -21,8 +21,6 @@ from app.core.records import (
     StsData,
 )
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-SETS = REPOSITORY / "../shared/data/sets"
 ODD_TEXTS = [
     "<script>alert(1)</script> & <b>bold</b>",
     '=HYPERLINK("http://x")',
@@ -264,8 +262,8 @@ def test_beir_oddities_are_warnings_with_counts(tmp_path: Path) -> None:
     assert result.counts == {"queries": 3, "documents": 4, "judgements": 4}
     assert [(warned.code, warned.count) for warned in result.warnings] == [
         ("ignored_file", 1),
-        ("unknown_column", 1),
         ("dropped_split", 2),
+        ("unknown_column", 1),
         ("query_without_judgement", 1),
         ("query_without_positive", 1),
     ]
@@ -309,32 +307,3 @@ def test_any_reader_of_rows_can_stand_in_for_parquet(tmp_path: Path) -> None:
     ]
     result = read(tmp_path, b"PAR1", "x.parquet", read_parquet=lambda path, limits: iter(rows))
     assert result.dataset == STS
-
-
-SET_COUNTS = {
-    "STSBenchmark": ("STS", {"pairs": 1379}),
-    "STSB": ("STS", {"pairs": 1361}),
-    "KLUE-STS": ("STS", {"pairs": 519}),
-    "Banking77Classification": ("Classification", {"train": 10003, "test": 3080, "labels": 77}),
-    "PoemSentimentClassification": ("Classification", None),
-    "SIB200Classification-eng_Latn": ("Classification", None),
-    "SIB200Classification-spa_Latn": ("Classification", None),
-    "XQuADRetrieval-en": ("Retrieval", None),
-    "FinanceBenchRetrieval": ("Retrieval", None),
-    "LegalSummarization": ("Retrieval", None),
-}
-
-
-@pytest.mark.skipif(not SETS.is_dir(), reason="the shared datasets are not on this machine")
-@pytest.mark.parametrize("name", SET_COUNTS)
-def test_public_datasets_are_read_whole(name: str) -> None:
-    task_type, counts = SET_COUNTS[name]
-    rows = json.loads((SETS / "expected.json").read_text())[name]["rows"]
-    result = read_dataset(SETS / name, name, task_type, Limits())
-    assert counts is None or result.counts == counts
-    read_rows = {"STS": ("pairs",), "Classification": ("train", "test"), "Retrieval": ("queries", "documents")}[
-        task_type
-    ]
-    assert sum(result.counts[kind] for kind in read_rows) == rows
-    dropped = ["dropped_split"] if (SETS / name / "validation.csv").exists() else []
-    assert [warned.code for warned in result.warnings] == ["ignored_file", *dropped]

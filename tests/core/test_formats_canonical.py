@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,36 +12,89 @@ from hypothesis import strategies as st
 
 from app.core.formats import canonical
 from app.core.records import (
+    BitextMiningData,
     Cell,
     ClassificationData,
+    ClusteredText,
+    ClusteringData,
     Dataset,
     Document,
+    LabelledPair,
     LabelledText,
+    MultilabelClassificationData,
+    MultilabelText,
+    PairClassificationData,
     Query,
+    RegressionData,
     RetrievalData,
     SentencePair,
     StsData,
+    SummarizationData,
+    SummarizedText,
+    Translation,
+    ValuedText,
 )
+from app.core.task_types import TASK_TYPES
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=5)
 scores = st.floats(allow_nan=False, allow_infinity=False)
-labelled = st.lists(st.builds(LabelledText, texts, names), max_size=4).map(tuple)
+
+
+def tuples(entries: st.SearchStrategy[Any], max_size: int = 4) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(entries, max_size=max_size).map(tuple)
 
 
 @st.composite
-def retrieval(draw: st.DrawFn) -> RetrievalData:
+def retrieval(
+    draw: st.DrawFn, *, ranked: bool = False, instructed: bool = False, changed: bool = False
+) -> RetrievalData:
     documents = draw(st.lists(st.builds(Document, names, texts, texts), max_size=4, unique_by=lambda d: d.id))
-    queries = draw(st.lists(st.builds(Query, names, texts), max_size=4, unique_by=lambda q: q.id))
-    judged = st.dictionaries(st.sampled_from([d.id for d in documents] or ["none"]), st.integers(0, 9))
-    return RetrievalData(tuple(queries), tuple(documents), {query.id: draw(judged) for query in queries})
+    instructions = texts if instructed else st.just("")
+    queries = draw(
+        st.lists(st.builds(Query, names, texts, instructions), min_size=1, max_size=4, unique_by=lambda q: q.id)
+    )
+    ids = st.sampled_from([d.id for d in documents] or ["none"])
+    judged = st.dictionaries(ids, st.integers(0, 9))
+    return RetrievalData(
+        tuple(queries),
+        tuple(documents),
+        {query.id: draw(judged) for query in queries},
+        {query.id: draw(tuples(ids)) for query in queries} if ranked else None,
+        draw(st.dictionaries(names, tuples(ids), min_size=1, max_size=3)) if changed else None,
+        draw(st.booleans()),
+    )
 
 
+labelled = tuples(st.builds(LabelledText, texts, names))
+listed = tuples(st.builds(MultilabelText, texts, tuples(names)))
+valued = tuples(st.builds(ValuedText, texts, scores))
 DATA = {
     "Retrieval": retrieval(),
-    "STS": st.builds(StsData, st.lists(st.builds(SentencePair, texts, texts, scores), max_size=5).map(tuple)),
+    "Reranking": retrieval(ranked=True),
+    "InstructionRetrieval": retrieval(instructed=True),
+    "InstructionReranking": retrieval(ranked=True, instructed=True, changed=True),
+    "STS": st.builds(StsData, tuples(st.builds(SentencePair, texts, texts, scores))),
+    "PairClassification": st.builds(
+        PairClassificationData, tuples(st.builds(LabelledPair, texts, texts, st.integers(0, 1)))
+    ),
+    "BitextMining": st.builds(BitextMiningData, tuples(st.builds(Translation, texts, texts))),
+    "Summarization": st.builds(
+        SummarizationData, tuples(st.builds(SummarizedText, texts, tuples(texts), tuples(texts), tuples(scores)))
+    ),
     "Classification": st.builds(ClassificationData, labelled, labelled),
+    "MultilabelClassification": st.builds(MultilabelClassificationData, listed, listed),
+    "Regression": st.builds(RegressionData, valued, valued),
+    "Clustering": st.builds(
+        ClusteringData, tuples(st.builds(ClusteredText, texts, tuples(names), st.integers(0, 9))), st.booleans()
+    ),
 }
+
+
+def test_each_task_type_has_its_data() -> None:
+    assert DATA.keys() == TASK_TYPES.keys()
+
+
 datasets = st.sampled_from(sorted(DATA)).flatmap(
     lambda task_type: st.builds(
         Dataset,
@@ -61,7 +115,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("canonical")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(dataset=datasets)
 def test_round_trip(folder: Path, dataset: Dataset) -> None:
     content, revision = written(dataset)
@@ -159,8 +213,23 @@ def test_a_sample_has_the_first_of_each_kind(tmp_path: Path) -> None:
         *(("document", f"d{i}") for i in range(3)),
     ]
     assert len(rows[0]["text"]) == canonical.PREVIEW_CHARS
-    assert len(rows[0]["relevance"]) == canonical.PREVIEW_JUDGEMENTS
+    assert len(rows[0]["relevance"]) == canonical.PREVIEW_ENTRIES
     assert rows[3] == {"kind": "document", "id": "d0", "title": "", "text": "text"}
+
+
+def test_lists_in_a_sample_are_cut_too(tmp_path: Path) -> None:
+    text = SummarizedText("t" * 501, ("h" * 500,), ("m" * 501,) * 30, (0.5,) * 30)
+    path = tmp_path / "set.jsonl"
+    path.write_bytes(written(Dataset("Summarization", (Cell("test", "a", SummarizationData((text,))),)))[0])
+    (row,) = canonical.sample(path)
+    cut = "t" * 499 + "…"
+    assert row == {
+        "kind": "text",
+        "text": cut,
+        "human_summaries": ["h" * 500],
+        "machine_summaries": [cut.replace("t", "m")] * canonical.PREVIEW_ENTRIES,
+        "relevance": [0.5] * canonical.PREVIEW_ENTRIES,
+    }
 
 
 def test_a_sample_of_a_small_classification_set(tmp_path: Path) -> None:

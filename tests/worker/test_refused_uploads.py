@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from app.core.formats import Limits
+from app.core.formats import NO_CHOICES, Limits
 from app.db.session import Database
 from app.db.tables import Upload
 from app.services import datasets
@@ -12,21 +12,23 @@ from app.services.accounts import Person
 from app.settings import Settings
 from app.storage.blobs import BlobStore
 from tests import factories
-from tests.core.test_formats_refused import CASES, Case
+from tests.core.refused_files import Case
+from tests.core.test_formats_refused import CASES
 from tests.upload_flow import traces, validate
 
-BEFORE_STORING = {"unknown_task_type", "task_type_not_scored"}
+BEFORE_STORING = {"unknown_task_type"}
 """What the form refuses, so that no file is stored at all."""
 
 
 def _one_for_each_code() -> list[Case]:
-    """Cases under limits that settings can express; the reader's own limits are tested with it."""
+    """Cases without choices, under limits that settings can express; the others are tested with the reader."""
     chosen: dict[str, Case] = {}
     for case in CASES:
         other = Limits(max_rows=case.limits.max_rows, max_field_chars=case.limits.max_field_chars)
         if (
             case.content
             and case.code not in BEFORE_STORING
+            and case.choices == NO_CHOICES
             and dataclasses.asdict(case.limits) == dataclasses.asdict(other)
         ):
             chosen.setdefault(case.code, case)

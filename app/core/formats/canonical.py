@@ -12,28 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from app.core.records import (
-    Cell,
-    CellData,
-    ClassificationData,
-    Dataset,
-    Document,
-    LabelledText,
-    Query,
-    RetrievalData,
-    SentencePair,
-    StsData,
-)
+from app.core.formats.codecs import Record, codec
+from app.core.records import Cell, Dataset
 
 FORMAT: Final = "touchstone-dataset"
 VERSION: Final = 1
 REVISION_DIGITS: Final = 40
 PREVIEW_CHARS: Final = 500
-PREVIEW_JUDGEMENTS: Final = 20
+PREVIEW_ENTRIES: Final = 20
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-
-Record = dict[str, Any]
 
 
 class CorruptDataset(Exception):
@@ -80,8 +68,8 @@ def sample(path: Path, n: int = 5) -> list[Record]:
     """The first `n` records of each kind in the first cell, for a preview, without loading the rest.
 
     Returns:
-        Records with `kind` ("query", "document", "pair", "train", "test") and their fields; texts cut to
-        `PREVIEW_CHARS` characters, a query's `relevance` to `PREVIEW_JUDGEMENTS` documents.
+        Records with `kind` ("query", "document", "pair", "train" ...) and their fields; texts cut to
+        `PREVIEW_CHARS` characters, lists and a query's `relevance` to `PREVIEW_ENTRIES`.
 
     Raises:
         CorruptDataset: when these lines cannot be read; the file is not verified as a whole.
@@ -106,40 +94,21 @@ def sample(path: Path, n: int = 5) -> list[Record]:
 def _records(dataset: Dataset) -> Iterator[Record]:
     """Header, and per cell its name and records."""
     yield {"format": FORMAT, "version": VERSION, "task_type": dataset.task_type}
+    form = codec(dataset.task_type)
     for cell in dataset.cells:
-        counts = _counts(cell.data)
-        yield {"kind": "cell", "split": cell.split, "subset": cell.subset, "counts": counts}
-        match cell.data:
-            case RetrievalData(queries, documents, qrels):
-                for query in queries:
-                    relevance = dict(sorted(qrels[query.id].items()))
-                    yield {"kind": "query", "id": query.id, "text": query.text, "relevance": relevance}
-                for document in documents:
-                    yield {"kind": "document", "id": document.id, "title": document.title, "text": document.text}
-            case StsData(pairs):
-                for pair in pairs:
-                    sentences = {"sentence1": pair.sentence1, "sentence2": pair.sentence2}
-                    yield {"kind": "pair", **sentences, "score": pair.score}
-            case ClassificationData(train, test):
-                for kind, examples in (("train", train), ("test", test)):
-                    for example in examples:
-                        yield {"kind": kind, "text": example.text, "label": example.label}
+        yield {
+            "kind": "cell",
+            "split": cell.split,
+            "subset": cell.subset,
+            "counts": form.counts(cell.data),
+            **form.options(cell.data),
+        }
+        yield from form.records(cell.data)
 
 
 def _end(sha256: str) -> bytes:
     """The last line."""
     return f'{{"kind":"end","sha256":"{sha256}"}}\n'.encode()
-
-
-def _counts(data: CellData) -> dict[str, int]:
-    """Records a kind, in the order in which they are written."""
-    match data:
-        case RetrievalData(queries, documents):
-            return {"query": len(queries), "document": len(documents)}
-        case StsData(pairs):
-            return {"pair": len(pairs)}
-        case ClassificationData(train, test):
-            return {"train": len(train), "test": len(test)}
 
 
 def _verified(file: BinaryIO) -> Iterator[Record]:
@@ -165,32 +134,13 @@ def _header(record: Record) -> str:
 
 def _read_cell(cell: Record, task_type: str, records: Iterator[Record], expected: int) -> Cell:
     """One cell from the next `expected` records."""
-    found: defaultdict[str, list[Any]] = defaultdict(list)
-    qrels: dict[str, dict[str, int]] = {}
+    found: defaultdict[str, list[Record]] = defaultdict(list)
     for _ in range(expected):
-        match next(records, None):
-            case {"kind": "query", "id": name, "text": text, "relevance": relevance}:
-                found["query"].append(Query(name, text))
-                qrels[name] = relevance
-            case {"kind": "document", "id": name, "title": title, "text": text}:
-                found["document"].append(Document(name, text, title))
-            case {"kind": "pair", "sentence1": first, "sentence2": second, "score": score}:
-                found["pair"].append(SentencePair(first, second, score))
-            case {"kind": "train" | "test" as kind, "text": text, "label": label}:
-                found[kind].append(LabelledText(text, label))
-            case other:
-                raise ValueError(f"a record is not what its cell announces: {other!r:.80}")
-    data: CellData
-    match task_type:
-        case "Retrieval":
-            data = RetrievalData(tuple(found["query"]), tuple(found["document"]), qrels)
-        case "STS":
-            data = StsData(tuple(found["pair"]))
-        case "Classification":
-            data = ClassificationData(tuple(found["train"]), tuple(found["test"]))
-        case _:
-            raise ValueError(f"no such task type: {task_type}")
-    return Cell(cell["split"], cell["subset"], data)
+        record = next(records, None)
+        if record is None or record.get("kind") not in cell["counts"]:
+            raise ValueError(f"a record is not what its cell announces: {record!r:.80}")
+        found[record.pop("kind")].append(record)
+    return Cell(cell["split"], cell["subset"], codec(task_type).build(found, cell))
 
 
 def _shortened(value: Any) -> Any:
@@ -198,5 +148,7 @@ def _shortened(value: Any) -> Any:
     if isinstance(value, str) and len(value) > PREVIEW_CHARS:
         return value[: PREVIEW_CHARS - 1] + "…"
     if isinstance(value, dict):
-        return dict(list(value.items())[:PREVIEW_JUDGEMENTS])
+        return dict(list(value.items())[:PREVIEW_ENTRIES])
+    if isinstance(value, list):
+        return [_shortened(entry) for entry in value[:PREVIEW_ENTRIES]]
     return value

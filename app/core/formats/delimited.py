@@ -1,7 +1,7 @@
 """Text tables: CSV and TSV with a header, quoted as in RFC 4180."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from typing import BinaryIO
 
 from app.core.formats.problems import Problem, excerpt, quoted
@@ -11,8 +11,11 @@ from app.core.formats.streams import Place, decoded_lines
 COMMA, TAB = ",", "\t"
 _DELIMITER_NAMES = {COMMA: "commas", TAB: "tabs", ";": "semicolons", "|": "vertical bars"}
 
+Required = Callable[[Collection[str]], Collection[str]]
+"""From the columns that a table has to those that it must have."""
 
-def read_rows(stream: BinaryIO, file: str, delimiter: str, required: Sequence[str], reading: Reading) -> Iterator[Row]:
+
+def read_rows(stream: BinaryIO, file: str, delimiter: str, required: Required, reading: Reading) -> Iterator[Row]:
     """The rows below the header as (row, column -> text); empty lines are skipped.
 
     Ragged rows are noted and left out.
@@ -21,7 +24,7 @@ def read_rows(stream: BinaryIO, file: str, delimiter: str, required: Sequence[st
         stream: UTF-8 bytes.
         file: the name to show in problems.
         delimiter: `COMMA` or `TAB`.
-        required: columns that the header must have.
+        required: which columns a header must have.
         reading: gathers the problems.
 
     Raises:
@@ -82,12 +85,13 @@ def _syntax_problem(error: str, place: Place, reading: Reading) -> tuple[Problem
     return Problem("bad_quote", message, place.file, place.row), 422
 
 
-def _check_header(header: list[str], delimiter: str, required: Sequence[str], file: str, reading: Reading) -> None:
-    missing = [name for name in required if name not in header]
+def _check_header(header: list[str], delimiter: str, required: Required, file: str, reading: Reading) -> None:
+    missing = [name for name in required(header) if name not in header]
     if missing:
         line = delimiter.join(header)
         for other, other_name in _DELIMITER_NAMES.items():
-            if other != delimiter and set(required) <= {cell.strip(' "\r\n') for cell in line.split(other)}:
+            cells = {cell.strip(' "\r\n') for cell in line.split(other)}
+            if other != delimiter and cells.issuperset(required(cells)):
                 message = (
                     f"The columns are separated by {other_name}; a file of this name needs "
                     f"{_DELIMITER_NAMES[delimiter]}. Save it again as CSV (commas) or TSV (tabs)."

@@ -23,6 +23,24 @@ class Limits:
         return 16 * self.max_field_chars
 
 
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a person says about a file that the file cannot say itself.
+
+    Attributes:
+        splits: the splits to score; empty for test, or the only one of validation and dev.
+        ignore_identical_ids: retrieval family: leave a document whose id is the query's out of its ranking.
+        cluster_sets: Clustering: cut the rows, in their order, into so many sets, each clustered as a whole.
+    """
+
+    splits: tuple[str, ...] = ()
+    ignore_identical_ids: bool = False
+    cluster_sets: int | None = None
+
+
+NO_CHOICES = Choices()
+
+
 @dataclass(frozen=True)
 class ReadResult:
     """A file that was read. `counts` are what a preview shows, by kind."""
@@ -47,17 +65,19 @@ class Reading:
     filename: str
     limits: Limits
     progress: Progress | None = None
+    choices: Choices = NO_CHOICES
     problems: Problems = field(default_factory=Problems)
     warnings: Warnings = field(default_factory=Warnings)
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The rows of one file; `split` where the file's name says to which split they belong."""
+    """The rows of one file; `split` and `subset` where the file's name and folder say to which they belong."""
 
     file: str
     rows: Iterator[Row]
     split: str | None = None
+    subset: str | None = None
 
 
 def counted(rows: Iterator[Row], file: str, reading: Reading) -> Iterator[Row]:
