@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import structlog
@@ -17,11 +17,11 @@ from app.core.records import Dataset
 from app.db.session import Database
 from app.db.tables import DatasetRevision, JobState, Model, Run, Upload
 from app.errors import AppError, RunFailure
-from app.services import datasets, jobs, models, runs
+from app.services import choices, datasets, jobs, models, runs
 from app.settings import Settings
 from app.storage.blobs import BlobStore, drop_abandoned
 from worker.encoders import load
-from worker.encoders.base import Encoder, LexicalEncoder, ModelSpec
+from worker.encoders.base import Encoder, LexicalEncoder, ModelSpec, Precision
 from worker.lease import CancelRequested, Lease, LeaseLost, WorkerStopping, worker_stopping
 
 log = structlog.get_logger(__name__)
@@ -175,6 +175,7 @@ class Shop:
                 task_type=upload.task_type,
                 out_dir=Path(out_dir),
                 limits=Limits(max_rows=settings.upload_max_rows, max_field_chars=settings.upload_max_field_chars),
+                choices=choices.reader_choices(upload.choices),
                 memory_bytes=settings.upload_memory_bytes,
                 cpu_seconds=settings.upload_cpu_seconds,
                 timeout=2 * settings.upload_cpu_seconds,
@@ -256,6 +257,7 @@ def spec_of(model: Model) -> ModelSpec:
         source=model.source,
         path=model.path,
         truncate_dim=model.truncate_dim,
+        precision=cast("Precision", model.precision),
         max_tokens=model.max_tokens_limit,
         dtype=model.dtype,
         query_prompt=model.query_prompt,

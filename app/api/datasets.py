@@ -25,7 +25,11 @@ _TEXT_FIELDS = {
     "task_type": "Such as STS",
     "languages": "Such as eng-Latn, deu-Latn",
     "description": "What the texts are",
-    "dataset": "Slug of the dataset this is a new revision of; the other fields are then its own",
+    "splits": "Those to score, with commas between; when empty test, or the only one of validation and dev",
+    "ignore_identical_ids": "true: a document with the query's own id is left out; for retrieval and reranking",
+    "cluster_sets": "Cut the rows into so many sets, each clustered as a whole; for Clustering",
+    "dataset": "Slug of the dataset this is a new revision of; name, task type, languages and description are "
+    "then its own, and the scoring options those of the revision before unless they are given",
 }
 _UPLOAD_SCHEMA = {
     "type": "object",
@@ -81,6 +85,7 @@ class DatasetOut(_Out):
     counts: dict[str, int]
     published_at: AwareDatetime
     results: int = Field(description="Models with a finished run on this revision")
+    choices: dict[str, Any] = Field(description="Scoring options of this revision: those that were chosen")
     boards: list[BoardRef]
 
 
@@ -139,6 +144,7 @@ class UploadOut(_Out):
     task_type: str
     languages: list[str]
     description: str
+    choices: dict[str, Any] = Field(description="Scoring options that were chosen")
     file_name: str
     file_bytes: int
     file_sha256: str

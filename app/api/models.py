@@ -41,6 +41,8 @@ class ModelRowOut(BaseModel):
     memory_mb: float | None
     memory_dtype: str | None
     dtype: str = Field(description="What it computes in")
+    precision: str = Field(description="What its vectors are compared as: float32, int8, uint8 or binary")
+    vector_bytes: int | None = Field(description="The room that one vector takes in an index")
     licence: str | None
     languages: list[str]
     results: int = Field(description="Datasets with a finished run")
@@ -78,6 +80,7 @@ class ChoicesIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     truncate_dim: int | None = None
+    precision: str = Field("float32", description="int8, uint8 or binary, made from the float32 vectors")
     max_tokens: int | None = None
     dtype: str = "float32"
     query_prompt: str | None = Field(None, description='null: the model\'s own; "": none')

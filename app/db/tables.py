@@ -196,7 +196,8 @@ class DatasetRevision(Base):
 class Upload(Job, Base):
     """A file on its way in: stored, validated by the light worker, then published by its owner.
 
-    `state` is the validation's; a finished one has a report, which says whether it can be published.
+    `state` is the validation's; a finished one has a report, which says whether it can be published. `choices`
+    says how the file is scored, as `app.services.choices` writes it; {} for the usual way.
     """
 
     __tablename__ = "uploads"
@@ -211,6 +212,7 @@ class Upload(Job, Base):
     file_name: Mapped[str] = mapped_column(String(255))
     file_sha256: Mapped[str] = mapped_column(String(64))
     file_bytes: Mapped[int] = mapped_column(BigInteger)
+    choices: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
     report: Mapped[dict[str, Any] | None]
     published_revision_id: Mapped[int | None] = mapped_column(ForeignKey("dataset_revisions.id"))
 
@@ -233,6 +235,7 @@ class Model(Job, Base):
     source: Mapped[str] = mapped_column(String(16))
     path: Mapped[str | None] = mapped_column(String(1000))
     truncate_dim: Mapped[int | None]
+    precision: Mapped[str] = mapped_column(String(16), default="float32", server_default="float32")
     max_tokens_limit: Mapped[int | None]
     dtype: Mapped[str] = mapped_column(String(16), default="float32")
     query_prompt: Mapped[str | None] = mapped_column(Text)

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from app.errors import Invalid, TooLarge
 from app.http.dependencies import MULTIPART_OVERHEAD, accept_upload, settings_of
+from app.services.choices import USUAL
 from app.services.datasets import UploadForm, parse_languages
 from app.storage.blobs import BlobStore, Incoming
 
@@ -43,6 +44,7 @@ class Submission:
             languages=parse_languages(self.text("languages")),
             description=self.text("description"),
             dataset_slug=self.text("dataset") or None,
+            choices={name: self.fields[name] for name in USUAL if name in self.fields},
         )
 
 

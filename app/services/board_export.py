@@ -95,7 +95,7 @@ def _heads(column: TableColumn) -> tuple[str, ...]:
         case Kind.MEMORY:
             return ("Memory (MB)", "Memory dtype")
         case Kind.TYPE:
-            return (f"Mean ({column.label})",)
+            return (f"Mean ({column.group})",)
         case _:
             return (column.label,)
 

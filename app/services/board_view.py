@@ -231,7 +231,7 @@ def _type_column(board: Board, name: str) -> TableColumn:
     count = sum(column.task_type == name for column in board.columns)
     return TableColumn(
         f"type:{name}",
-        name,
+        TASK_TYPES[name].abbreviation,
         f"{TASK_TYPES[name].title}: mean over the board's {count} {'dataset' if count == 1 else 'datasets'} of this "
         "type; none when one is missing.",
         Kind.TYPE,

@@ -3,20 +3,20 @@
 import re
 import shutil
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from app.core.task_types import scored_task_type
+from app.core.task_types import task_type
 from app.db.session import lock_name
 from app.db.tables import Benchmark, BenchmarkDataset, Dataset, DatasetRevision, JobState, Role, Upload
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.queue import wake_after_commit
-from app.services import audit, jobs
+from app.services import audit, choices, jobs
 from app.services.accounts import Person
 from app.storage.blobs import BlobStore, Incoming
 
@@ -43,35 +43,41 @@ class UploadForm:
     description: str = ""
     dataset_slug: str | None = None
     """Set for a new revision of a dataset that exists; name, task type and the rest are then its own."""
+    choices: Mapping[str, str] = field(default_factory=dict)
+    """As typed, see `app.services.choices.parse`; a revision takes what is not said from the one before."""
 
 
 def accept(session: Session, person: Person, form: UploadForm, file: Incoming | None, *, file_name: str) -> Upload:
     """Take a file out of quarantine and queue its validation. What is refused leaves nothing behind.
 
     Raises:
-        Invalid: with a message for each field; `task_type_not_scored` for a type that waits for its scorer.
+        Invalid: with a message for each field; `unknown_task_type`.
         Forbidden: a new revision of somebody else's dataset, and the person is no admin.
-        Conflict: these very bytes are a dataset already; `details` names it.
+        Conflict: these very bytes, scored in this way, are a dataset already; `details` names it.
     """
     dataset = revisable(session, person, form.dataset_slug) if form.dataset_slug else None
     fields = {} if dataset else _form_errors(session, form)
+    kind, former = (dataset.task_type, choices_of(session, dataset)) if dataset else (form.task_type, {})
+    chosen, wrong = choices.parse(form.choices, kind, former)
+    fields |= wrong
     if file is None or not file.size:
         fields["file"] = "Choose a file." if file is None else "This file is empty. Choose one with rows."
     if fields:
         raise _invalid(fields)
     assert file is not None  # noqa: S101 - or `fields` has an entry
     lock_name(session, file.sha256)
-    _refuse_known_file(session, file.sha256)
+    _refuse_known_file(session, file.sha256, chosen)
     upload = Upload(
         owner_id=person.id,
         dataset_id=dataset.id if dataset else None,
         name=dataset.name if dataset else clean_name(form.name),
-        task_type=dataset.task_type if dataset else form.task_type,
+        task_type=kind,
         languages=dataset.languages if dataset else list(form.languages),
         description=dataset.description if dataset else _clean_text(form.description),
         file_name=_safe_file_name(file_name),
         file_sha256=file.sha256,
         file_bytes=file.size,
+        choices=chosen,
         state=JobState.QUEUED,
     )
     session.add(upload)
@@ -236,6 +242,12 @@ def by_slug(session: Session, slug: str) -> Dataset:
     return dataset
 
 
+def choices_of(session: Session, dataset: Dataset) -> dict[str, Any]:
+    """The stored choices of the dataset's newest revision."""
+    newest = select(func.max(DatasetRevision.id)).where(DatasetRevision.dataset_id == dataset.id).scalar_subquery()
+    return session.scalar(select(Upload.choices).where(Upload.published_revision_id == newest)) or {}
+
+
 def drop_file(session: Session, blobs: BlobStore, sha256: str, *, except_upload: int | None = None) -> None:
     """Delete a file unless an upload (other than `except_upload`) or a revision needs it.
 
@@ -289,7 +301,7 @@ def clean_name(name: str) -> str:
 
 def _form_errors(session: Session, form: UploadForm) -> dict[str, str]:
     """Field -> what is wrong with it, for a new dataset."""
-    scored_task_type(form.task_type)
+    task_type(form.task_type)
     fields = _description_errors(form.languages, form.description)
     name = clean_name(form.name)
     if not name:
@@ -323,13 +335,16 @@ def _invalid(fields: dict[str, str]) -> Invalid:
     return Invalid("The form has fields to mend.", details={"fields": fields})
 
 
-def _refuse_known_file(session: Session, sha256: str) -> None:
-    known = session.execute(
-        select(Dataset.slug, Dataset.name)
+def _refuse_known_file(session: Session, sha256: str, chosen: Mapping[str, Any]) -> None:
+    """The same bytes scored in another way are something else: other splits, other sets."""
+    published = session.execute(
+        select(Dataset.slug, Dataset.name, Upload.choices)
         .join(DatasetRevision, DatasetRevision.dataset_id == Dataset.id)
+        .outerjoin(Upload, Upload.published_revision_id == DatasetRevision.id)
         .where(DatasetRevision.file_sha256 == sha256)
-        .limit(1)
-    ).first()
+        .order_by(DatasetRevision.id)
+    )
+    known = next((row for row in published if (row.choices or {}) == chosen), None)
     if known:
         raise Conflict(
             f"This very file is the dataset {known.name!r} already.", code="same_file", details={"dataset": known.slug}

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.core.units import PRECISION_BITS
 from app.db.tables import JobState, Model, Run
 from app.errors import Conflict, Invalid, NotFound
 from app.queue import wake_after_commit
@@ -54,6 +55,7 @@ class ModelForm:
     path: str | None = None
     revision: str = ""
     truncate_dim: int | None = None
+    precision: str = "float32"
     max_tokens: int | None = None
     dtype: str = "float32"
     query_prompt: str | None = None
@@ -198,6 +200,7 @@ def variant_label(form: ModelForm) -> str:
     prompts = [prompt for prompt in (form.query_prompt, form.document_prompt) if prompt is not None]
     parts = [
         f"{form.truncate_dim} d" if form.truncate_dim else "",
+        form.precision if form.precision != "float32" else "",
         f"{form.max_tokens} tokens" if form.max_tokens else "",
         _SHORT_DTYPE.get(form.dtype, ""),
         "own prompt" if any(prompts) else "no prompt" if prompts else "",
@@ -242,6 +245,7 @@ def _checked(form: ModelForm) -> ModelForm:
             not form.revision or bool(_COMMIT.fullmatch(form.revision)),
             "A revision is a commit of 40 hexadecimal digits; leave it empty for the newest.",
         ),
+        "precision": (form.precision in PRECISION_BITS, f"Choose one of {', '.join(PRECISION_BITS)}."),
         "dtype": (form.dtype in DTYPES, f"Choose one of {', '.join(DTYPES)}."),
         "truncate_dim": (form.truncate_dim is None or 0 < form.truncate_dim < 2**31, number),
         "max_tokens": (form.max_tokens is None or 0 < form.max_tokens < 2**31, number),
@@ -281,6 +285,7 @@ def _row(form: ModelForm, person: Person) -> Model:
         source=form.source,
         path=form.path,
         truncate_dim=form.truncate_dim,
+        precision=form.precision,
         max_tokens_limit=form.max_tokens,
         dtype=form.dtype,
         query_prompt=form.query_prompt,
@@ -300,7 +305,7 @@ def _check_choices(base: Model, form: ModelForm) -> None:
     if base.loader != "dense":
         fields[""] = "A baseline has no variants."
     elif not variant_label(replace(form, label="")):
-        fields[""] = "Choose at least one thing that differs: dimensions, tokens, dtype or a prompt."
+        fields[""] = "Choose at least one thing that differs: dimensions, precision, tokens, dtype or a prompt."
     if form.truncate_dim and dimensions and form.truncate_dim > dimensions:
         fields["truncate_dim"] = f"The model has only {dimensions} dimensions."
     if form.max_tokens and max_tokens and form.max_tokens > max_tokens:

@@ -45,6 +45,7 @@ def facts_of(run: RunDetail, *, with_texts: bool) -> tuple[Fact, ...]:
 def _encoding(known: Mapping[str, Any]) -> tuple[Fact, ...]:
     return (
         Fact("Computed in", str(known.get("dtype") or "")),
+        Fact("Compared as", str(known.get("precision") or "")),
         Fact("Dimensions", _counted(known.get("dimensions"))),
         Fact("Longest text", _counted(known.get("max_tokens"), " tokens")),
         Fact("Backend", str(known.get("backend") or "")),

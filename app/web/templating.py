@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "templates"
 STATIC = ROOT / "static"
 NOTHING = "—"
+OWN_SCALE = frozenset({"mae", "mse", "r2", "rmse"})
+"""Metrics without bounds, shown as they are; every other one is shown times 100."""
 
 
 def page(
@@ -109,9 +111,13 @@ def percent(share: float | None, digits: int = 0) -> str:
     return NOTHING if share is None else f"{share * 100:.{digits}f}%"
 
 
-def score(value: float | None) -> str:
-    """0.7142 -> "71.42"; None -> "—"."""
-    return NOTHING if value is None else f"{value * 100:.2f}"
+def score(value: float | None, metric: str = "") -> str:
+    """0.7142 -> "71.42"; a metric of `OWN_SCALE` as it is, 1.5 -> "1.5000"; None -> "—"."""
+    if value is None:
+        return NOTHING
+    if metric in OWN_SCALE:
+        return f"{value:,.4f}" if abs(value) < 100 else f"{value:,.2f}"
+    return f"{value * 100:.2f}"
 
 
 def byte_size(value: float | None) -> str:

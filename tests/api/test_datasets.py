@@ -170,10 +170,25 @@ def test_a_new_revision(member: Script, settings: Settings) -> None:
     assert len(member.call("GET", f"{DATASETS}/help-desk-pairs", 200)["revisions"]) == 2
 
 
+def test_scoring_options_are_taken_shown_and_kept_by_the_next_revision(member: Script, settings: Settings) -> None:
+    fields = {**FIELDS, "splits": "dev"}
+    first = member.call("POST", DATASETS, 202, data=fields, files={"file": ("pairs.csv", _with_split(PAIRS, b"dev"))})
+    assert first["choices"] == {"splits": ["dev"]}
+    validate(settings)
+    dataset = member.call("POST", f"{first['url']}/publish", 201)
+    assert dataset["choices"] == {"splits": ["dev"]}
+    files = {"file": ("more.csv", _with_split(MORE_PAIRS, b"dev"))}
+    second = member.call("POST", DATASETS, 202, data={"dataset": dataset["slug"]}, files=files)
+    assert second["choices"] == {"splits": ["dev"]}
+    third = member.call("POST", DATASETS, 202, data={"dataset": dataset["slug"], "splits": ""}, files=files)
+    assert third["choices"] == {}
+
+
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
-        ({"task_type": "Clustering"}, "task_type_not_scored"),
+        ({"splits": "a b"}, "invalid"),
+        ({"cluster_sets": "3"}, "invalid"),
         ({"task_type": "Sorting"}, "unknown_task_type"),
         ({"name": "a\u202eb"}, "invalid"),
         ({"languages": "english"}, "invalid"),
@@ -189,6 +204,12 @@ def test_a_form_to_mend(
     assert traces(database, settings) == before
     with database.reading() as session:
         assert session.scalar(select(func.count()).select_from(Upload)) == 0
+
+
+def _with_split(table: bytes, split: bytes) -> bytes:
+    """A CSV table with one more column."""
+    head, *rows = table.splitlines()
+    return b"".join(line + b"\n" for line in (head + b",split", *(row + b"," + split for row in rows)))
 
 
 def test_what_is_no_form(member: Script) -> None:

@@ -58,6 +58,9 @@ def test_an_admin_registers_corrects_varies_and_deletes(
     assert (again["licence"], again["training_datasets"]) == ("apache-2.0", []), "what is left out stays"
     variant = _call(as_admin, "POST", f"/{ready}/variants", {"truncate_dim": 128}).json()
     assert (variant["variant"], variant["dimensions"], variant["state"]) == ("128 d", 128, "done")
+    small = _call(as_admin, "POST", f"/{ready}/variants", {"truncate_dim": 100, "precision": "binary"}).json()
+    assert (small["variant"], small["precision"], small["vector_bytes"]) == ("100 d · binary", "binary", 13)
+    assert (patched["precision"], patched["vector_bytes"]) == ("float32", 1536)
     inspected = _call(as_admin, "POST", f"/{ready}/inspect")
     assert (inspected.status_code, inspected.json()["state"]) == (202, "queued")
     assert _call(as_admin, "DELETE", f"/{variant['id']}").status_code == 204
@@ -69,6 +72,7 @@ def test_an_admin_registers_corrects_varies_and_deletes(
     [
         ({"name": "nameless"}, 422, "name"),
         ({"name": "a/b", "dtype": "int3"}, 422, "dtype"),
+        ({"name": "a/b", "precision": "int4"}, 422, "precision"),
         ({"name": "a/b", "truncate_dim": "many"}, 422, "truncate_dim"),
         ({"name": "a/b", "colour": "blue"}, 422, "colour"),
         ({"name": "acme/one"}, 409, None),

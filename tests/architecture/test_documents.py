@@ -9,7 +9,9 @@ from fastapi import FastAPI
 from starlette.routing import Match
 
 from app.cli import cli
+from app.core.task_types import TASK_TYPES, TaskType
 from app.main import create_app
+from app.services.choices import USUAL, parse
 from app.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,6 +86,24 @@ def test_every_api_address_in_the_documents_exists(tmp_path: Path) -> None:
 def _answered(app: FastAPI, path: str) -> bool:
     scope = {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": []}
     return any(route.matches(scope)[0] is Match.FULL for route in app.routes)
+
+
+@pytest.mark.parametrize("kind", TASK_TYPES.values(), ids=lambda kind: kind.name)
+def test_every_task_type_is_told_with_its_fields_metric_and_options(kind: TaskType) -> None:
+    sections = re.split(r"^## ", (ROOT / "docs" / "task-types.md").read_text(), flags=re.MULTILINE)
+    (section,) = [text for text in sections if text.startswith(f"{kind.name}\n")]
+    for field in kind.fields:
+        assert f"`{field.name}`" in section, field.name
+    assert f"- Main metric: `{kind.main_metric}`" in section
+    assert re.search(r"^- Others: .*`", section, re.MULTILINE) or "as for Retrieval" in section
+    assert re.search(r"^- Per example: ", section, re.MULTILINE)
+    (options,) = re.findall(r"^- Options: (.*)$", section, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", options)) == {name for name in USUAL if _takes(kind, name)}
+
+
+def _takes(kind: TaskType, name: str) -> bool:
+    """Whether a task type takes that scoring option."""
+    return not parse({name: {"splits": "dev"}.get(name, "1")}, kind.name, {})[1]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

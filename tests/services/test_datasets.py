@@ -3,12 +3,14 @@
 import hashlib
 import io
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
 from app import queue
+from app.core.task_types import TASK_TYPES
 from app.db.session import Database
 from app.db.tables import (
     AuditEntry,
@@ -135,7 +137,10 @@ class TestAccept:
             ({"description": "x" * 4001}, "description", "4,000"),
             ({"description": "nul\0"}, "description", "no text"),
             ({"description": "half \ud800"}, "description", "no text"),
-            ({"task_type": "Clustering"}, "task_type", "Not scored yet"),
+            ({"choices": {"splits": "not a name"}}, "splits", "no name of a split"),
+            ({"choices": {"ignore_identical_ids": "1"}}, "ignore_identical_ids", "leave it off for STS"),
+            ({"choices": {"cluster_sets": "3"}}, "cluster_sets", "leave it empty for STS"),
+            ({"task_type": "Clustering", "choices": {"cluster_sets": "none"}}, "cluster_sets", "whole number"),
         ],
     )
     def test_a_form_to_mend_leaves_nothing(
@@ -153,11 +158,11 @@ class TestAccept:
 
     def test_every_field_to_mend_is_named_at_once(self, house: House) -> None:
         with pytest.raises(Invalid) as caught:
-            house.receive(b"", UploadForm("", "STS", ()))
-        assert list(caught.value.fields) == ["languages", "name", "file"]
+            house.receive(b"", UploadForm("", "STS", (), choices={"cluster_sets": "3"}))
+        assert list(caught.value.fields) == ["languages", "name", "cluster_sets", "file"]
 
     def test_an_unknown_task_type_names_the_known_ones(self, house: House) -> None:
-        with pytest.raises(Invalid, match="Choose one of: Retrieval, STS, Classification") as caught:
+        with pytest.raises(Invalid, match="Choose one of: Retrieval, Reranking, InstructionRetrieval") as caught:
             house.receive(form=UploadForm("Pairs", "Sorting", ("eng-Latn",)))
         assert caught.value.code == "unknown_task_type"
 
@@ -186,6 +191,36 @@ class TestAccept:
         upload = house.upload(house.receive(b"other", form, by=house.admin))
         assert (upload.name, upload.task_type, upload.languages) == ("Help desk pairs", "STS", ["eng-Latn", "deu-Latn"])
         assert upload.dataset_id is not None
+
+    @pytest.mark.parametrize("name", TASK_TYPES)
+    def test_every_task_type_is_taken(self, house: House, name: str) -> None:
+        assert house.upload(house.receive(form=replace(FORM, task_type=name))).task_type == name
+
+    def test_a_revision_is_scored_as_the_one_before_unless_it_says_otherwise(self, house: House) -> None:
+        form = replace(FORM, task_type="Clustering", choices={"cluster_sets": "5", "splits": "dev"})
+        slug = house.publish(house.validated(form=form))
+
+        def revised(content: bytes, **typed: str) -> dict[str, Any]:
+            upload_id = house.validated(content, UploadForm("", "", (), dataset_slug=slug, choices=typed))
+            chosen = house.upload(upload_id).choices
+            house.publish(upload_id)
+            return chosen
+
+        assert revised(b"second") == {"cluster_sets": 5, "splits": ["dev"]}
+        assert revised(b"third", splits="") == {"cluster_sets": 5}
+        assert revised(b"fourth", cluster_sets="6") == {"cluster_sets": 6}
+        with pytest.raises(Invalid) as caught:
+            revised(b"fifth", ignore_identical_ids="true")
+        assert list(caught.value.fields) == ["ignore_identical_ids"]
+
+    def test_the_same_file_scored_otherwise_is_something_else(self, house: House) -> None:
+        slug = house.publish(house.validated())
+        form = UploadForm("", "", (), dataset_slug=slug, choices={"splits": "dev"})
+        house.publish(house.validated(FILE, form, canonical=b"of dev"))
+        for typed in ({"splits": "dev"}, {"splits": ""}):
+            with pytest.raises(Conflict) as caught:
+                house.receive(form=UploadForm("", "", (), dataset_slug=slug, choices=typed))
+            assert caught.value.code == "same_file"
 
     def test_a_revision_is_for_the_owner_and_for_admins(self, house: House) -> None:
         house.publish(house.validated())

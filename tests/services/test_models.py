@@ -87,6 +87,7 @@ def test_a_registered_model_waits_for_its_inspection(database: Database, admin: 
         ({"source": "folder", "path": "x" * 1001}, "path"),
         ({"revision": "main"}, "revision"),
         ({"dtype": "int3"}, "dtype"),
+        ({"precision": "int4"}, "precision"),
         ({"truncate_dim": 0}, "truncate_dim"),
         ({"truncate_dim": 2**40}, "truncate_dim"),
         ({"max_tokens": -1}, "max_tokens"),
@@ -257,6 +258,22 @@ def test_a_variant_has_the_attributes_cut_to_its_choices_and_is_ready(database: 
         assert (variant.dimensions, variant.max_tokens, variant.revision) == (128, 256, COMMIT)
         smaller = models.add_variant(session, admin, variant.id, ModelForm(truncate_dim=256))
         assert smaller.dimensions == 256, "a variant of a variant is cut from the whole model"
+
+
+@both
+def test_a_precision_makes_a_variant_of_its_own(database: Database, admin: Person) -> None:
+    base_id = _ready(database, admin)
+    with database.session() as session:
+        assert models.get(session, base_id).precision == "float32"
+        variant = models.add_variant(session, admin, base_id, ModelForm(precision="int8"))
+        assert (variant.variant, variant.precision, variant.dimensions) == ("int8", "int8", 384)
+        both = models.add_variant(session, admin, base_id, ModelForm(truncate_dim=128, precision="binary"))
+        assert (both.variant, both.dimensions) == ("128 d · binary", 128)
+        with pytest.raises(Conflict, match="label of its own"):
+            models.add_variant(session, admin, variant.id, ModelForm(precision="int8"))
+        with pytest.raises(Invalid) as error:
+            models.add_variant(session, admin, base_id, ModelForm(precision="half"))
+    assert _fields(error) == {"precision"}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app.core.task_types import TASK_TYPES
 from app.db.queries.boards import load_board
 from app.db.session import Database
 from app.db.tables import JobState
@@ -76,7 +77,7 @@ class TestTable:
             "Mean (Task)",
             "Mean (TaskType)",
             "STS mean",
-            "Retrieval mean",
+            "Retr. mean",
             "pairs",
             "articles",
         ]
@@ -142,6 +143,23 @@ class TestTable:
         tips = re.findall(r'role="tooltip" id="([^"]+)">([^<]{10,})</span>', html)
         assert len(described) == 13
         assert described == [key for key, _ in tips]
+
+    def test_twelve_task_types_have_short_heads_that_say_what_they_are(self, as_viewer: Browser, world: World) -> None:
+        for number, name in enumerate(TASK_TYPES):
+            world.dataset(f"set-{number}", name)
+            world.run(world.model(f"acme/m{number}"), f"set-{number}", 0.5)
+        slug = world.board(*(f"set-{number}" for number in range(len(TASK_TYPES))))
+        html = get(as_viewer, f"/boards/{slug}")
+        heads = [text_of(head) for head in re.findall(r'<a class="sort".*?</a>', html, re.DOTALL)]
+        assert heads[9:21] == [f"{kind.abbreviation} mean" for kind in TASK_TYPES.values()]
+        tips = re.findall(r'role="tooltip" id="(?:tip-task:set|tip-type)[^>]*>([^<]+)</span>', html)
+        for kind in TASK_TYPES.values():
+            assert f"{kind.title}: mean over the board's 1 dataset of this type; none when one is missing." in unescape(
+                " ".join(tips)
+            )
+            assert f"{kind.title}: {kind.main_metric}, times 100." in tips
+        groups = re.findall(r'class="group"[^>]*>([^<]+)</th>', get(as_viewer, f"/boards/{slug}/tasks"))
+        assert groups == [kind.title for kind in TASK_TYPES.values()]
 
     def test_names_are_text_and_never_markup(self, as_viewer: Browser, world: World) -> None:
         evil = '<script>alert("1")</script>'

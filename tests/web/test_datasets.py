@@ -7,9 +7,11 @@ from html import unescape
 import pytest
 from sqlalchemy import func, select
 
+from app.db.queries.datasets import counts_text
 from app.db.session import Database
 from app.db.tables import DatasetRevision, JobState, Role, Run
 from app.settings import Settings
+from app.web.record_tables import record_tables
 from tests.board_world import World, counted_statements
 from tests.conftest import Browser
 from tests.upload_flow import PAIRS, get, published, send, sent, text_of, validate
@@ -181,6 +183,55 @@ class TestTabs:
     def test_no_such_dataset(self, as_member: Browser) -> None:
         for tab in ("", "/rows", "/revisions", "/report", "/edit"):
             get(as_member, f"/datasets/gone{tab}", status=404)
+
+
+class TestRecords:
+    """What `canonical.sample` gives, as tables."""
+
+    def test_records_need_not_all_have_the_same_fields(self) -> None:
+        (table,) = record_tables(
+            [
+                {
+                    "kind": "query",
+                    "id": "q1",
+                    "text": "one",
+                    "relevance": {"d1": 2, "d2": 0},
+                    "candidates": ["d1", "d2"],
+                },
+                {"kind": "query", "id": "q2", "text": "two", "instruction": "Only new ones.", "relevance": {}},
+            ]
+        )
+        assert (table.title, table.columns) == ("Queries", ("id", "text", "relevance", "candidates", "instruction"))
+        assert table.rows == (
+            ("q1", "one", "d1: 2, d2: 0", "d1, d2", ""),
+            ("q2", "two", "", "", "Only new ones."),
+        )
+
+    def test_lists_of_texts_stand_one_below_the_other(self) -> None:
+        long = "A summary that is longer than a label would be."
+        (table,) = record_tables(
+            [{"kind": "text", "text": "t", "machine_summaries": [long, "Short."], "relevance": [4.5, 1.0]}]
+        )
+        assert table.rows == (("t", (long, "Short."), "4.5, 1"),)
+
+    def test_nothing_and_naught_are_not_the_same(self) -> None:
+        texts = [{"kind": "text", "text": "t", "labels": [], "value": 0.0, "title": "", "set": 0}]
+        (table,) = record_tables(texts)
+        assert table.columns == ("text", "value")
+        (table,) = record_tables([*texts, {**texts[0], "set": 1, "labels": ["a", "b"]}])
+        assert table.columns == ("text", "labels", "value", "set")
+        assert [row[1] for row in table.rows] == ["", "a, b"]
+
+    @pytest.mark.parametrize(
+        ("counts", "words"),
+        [
+            ({"queries": 1, "documents": 1, "judgements": 1200}, "1 query, 1 document, 1,200 judgements"),
+            ({"queries": 2, "candidates": 1, "changes": 1}, "2 queries, 1 candidate, 1 change"),
+            ({"train": 1, "test": 2, "labels": 1, "summaries": 1}, "1 train, 2 test, 1 label, 1 summary"),
+        ],
+    )
+    def test_counts_in_words(self, counts: dict[str, int], words: str) -> None:
+        assert counts_text(counts) == words
 
 
 class TestEdit:

@@ -322,6 +322,23 @@ def test_the_whole_way_of_a_model(as_admin: Browser, database: Database) -> None
     assert f'href="/runs/new?model={held.id}"' in html
 
 
+@pytest.mark.both_databases
+def test_a_variant_in_another_precision_says_what_its_vectors_take(world: World, as_admin: Browser) -> None:
+    model_id = _model(world)
+    form = as_admin.get("/models/acme/small").text
+    for precision in ("float32", "int8", "uint8", "binary"):
+        assert f'<option value="{precision}"' in form
+    typed = {"truncate_dim": "128", "precision": "int8"}
+    address = as_admin.post_form(f"/models/{model_id}/variants", typed).headers["location"]
+    html = " ".join(as_admin.get(address).text.split())
+    assert '<span class="chip">128 d · int8</span>' in html
+    assert "<dt>Compared as</dt><dd>int8, 128 bytes a vector</dd>" in html
+    assert '<td class="num">384</td> <td class="num">1,536</td>' in html, "dimensions and bytes of the whole model"
+    again = as_admin.post_form(f"/models/{model_id}/variants", {"precision": "half"})
+    assert again.status_code == 422
+    assert "Choose one of float32, int8, uint8, binary." in again.text
+
+
 # Rights
 
 

@@ -23,6 +23,7 @@ PROVENANCE = {
     "model": "acme/one",
     "revision": "f" * 40,
     "dtype": "float32",
+    "precision": "int8",
     "device": "cuda:0 NVIDIA H200",
     "batch_tokens": 16_384,
     "max_tokens": 512,
@@ -351,7 +352,7 @@ def done(world: World, one: int, database: Database) -> int:
         attempt=1,
     )
     with database.session() as session:
-        for metric in ("ndcg_at_10", "ndcg_at_3", "ndcg_at_1"):
+        for metric in ("nauc_ndcg_at_1_max", "changed_ndcg_at_1", "ndcg_at_10", "ndcg_at_3", "ndcg_at_1"):
             session.add(Score(run_id=run_id, split="test", subset="default", metric=metric, value=0.25))
     return run_id
 
@@ -360,7 +361,10 @@ def done(world: World, one: int, database: Database) -> int:
 def test_a_finished_run_shows_every_score_the_main_one_first(done: int, as_viewer: Browser) -> None:
     html = _flat(as_viewer.get(f"/runs/{done}").text)
     metrics = re.findall(r'<th scope="row" class="model">(?:<strong>)?(\w+)', html)
-    assert metrics == ["cosine_spearman", "another_metric", "ndcg_at_1", "ndcg_at_3", "ndcg_at_10"]
+    assert metrics == [
+        *("cosine_spearman", "another_metric", "ndcg_at_1", "ndcg_at_3", "ndcg_at_10"),
+        *("changed_ndcg_at_1", "nauc_ndcg_at_1_max"),
+    ]
     assert ">71.42</td>" in html and ">50.00</td>" in html and ">25.00</td>" in html
     assert "60.71" in html and "1 min 4 s" in html
     assert "hx-trigger" not in html
@@ -373,6 +377,7 @@ def test_the_provenance_is_told_in_words(done: int, as_member: Browser) -> None:
         assert facts[name] == f'<code class="hash" title="{digest}">{digest}</code>'
     assert facts["Document as encoded"] == "<code>passage: Parcels</code>"
     assert facts["Query as encoded"].startswith("<code>query: where is my parcel &lt;img")
+    assert (facts["Computed in"], facts["Compared as"]) == ("float32", "int8")
     assert facts["Batch"] == "16,384 tokens" and facts["Longest text"] == "512 tokens"
     assert (facts["Texts"], facts["Encoded now"], facts["Taken from the store"]) == ("57,600", "45,200", "12,400")
     assert facts["Cut to length"] == "17" and facts["Tokens"] == "1,234,567"
@@ -442,6 +447,31 @@ def test_a_failed_run_says_why_and_is_tried_again(
     assert (answer.status_code, _state(database, new_id), woken) == (303, JobState.QUEUED, ["encode"])
     assert f"run {new_id} came after it" in as_admin.get(f"/runs/{run_id}").text
     assert as_admin.post_form(f"/runs/{run_id}/retry").status_code == 409
+
+
+@pytest.mark.parametrize(("role", "sees_texts"), [(Role.VIEWER, False), (Role.MEMBER, True)])
+def test_a_failure_of_any_code_shows_its_details_to_those_who_may_see_texts(
+    world: World, one: int, sign_in: Callable[[Role], Browser], role: Role, sees_texts: bool
+) -> None:
+    failure = {"message": "Row 7 cannot be read.", "remedy": "Mend it.", "details": {"row": 7, "text_begin": NASTY}}
+    run_id = world.run(one, "pairs", state=JobState.FAILED, failure=failure, failure_code="some_new_code")
+    html = _flat(sign_in(role).get(f"/runs/{run_id}").text)
+    assert "Row 7 cannot be read." in html and "Mend it." in html and "<code>some_new_code</code>" in html
+    assert ("row: <bdi>7</bdi> · text begin: <bdi>&lt;img" in html) == sees_texts
+    assert NASTY not in html
+
+
+def test_a_metric_without_bounds_is_shown_as_it_is(
+    world: World, one: int, database: Database, as_viewer: Browser
+) -> None:
+    world.dataset("prices", "Regression")
+    run_id = world.run(one, "prices", 0.25, main_score=0.25)
+    with database.session() as session:
+        for metric, value in (("mse", 12.5), ("r2", 0.5)):
+            session.add(Score(run_id=run_id, split="test", subset="default", metric=metric, value=value))
+    html = _flat(as_viewer.get(f"/runs/{run_id}").text)
+    assert "times 100, but mse, r2 as they are" in html
+    assert ">12.5000</td>" in html and ">0.5000</td>" in html and ">25.00</td>" in html
 
 
 def test_a_run_is_cancelled_from_where_it_was_seen(

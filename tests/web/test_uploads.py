@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from app.core.task_types import TASK_TYPES, TaskType
 from app.db.session import Database
 from app.db.tables import Dataset, JobState, Role, Upload
-from app.services import benchmarks, demo
+from app.services import benchmarks, choices, demo
 from app.settings import Settings
 from tests.board_world import World, counted_statements
 from tests.conftest import Browser
@@ -219,13 +220,49 @@ class TestForm:
         text = text_of(page)
         for word in ("corpus.jsonl", "sentence2", "a number; higher is more alike", "at most 2.1 GB"):
             assert word in text
-        assert "Clustering (not scored yet)" in text
+        assert len(re.findall(r'<details name="formats" ?>', page)) == len(TASK_TYPES), "all of them closed"
+        for kind in TASK_TYPES.values():
+            assert f'<option value="{kind.name}"' in page
+            assert f"<summary>{kind.title}</summary>" in page
+
+    @pytest.mark.parametrize("kind", TASK_TYPES.values(), ids=lambda kind: kind.name)
+    def test_a_chosen_type_opens_its_formats(self, as_member: Browser, kind: TaskType) -> None:
+        fragment = get(as_member, f"/datasets/new?task_type={kind.name}", headers=FRAGMENT)
+        assert fragment.lstrip().startswith('<aside id="formats"')
+        (opened,) = re.findall(r'<details name="formats" open> <summary>(.*?)</summary>(.*?)</details>', fragment)
+        assert opened[0] == kind.title
+        for field in kind.fields:
+            assert f"<code>{field.name}</code>" in opened[1]
+        assert f'<option value="{kind.name}" selected' in get(as_member, f"/datasets/new?task_type={kind.name}")
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [
+            ("Retrieval", "A zip of these files."),
+            ("InstructionReranking", "A zip of these files."),
+            ("Reranking", "or a zip in the BEIR layout."),
+            ("STS", "or a zip of CSV, TSV or JSONL files."),
+            ("Regression", "or a zip of train and test files."),
+            ("Summarization", "a list is a JSON array"),
+        ],
+    )
+    def test_the_formats_follow_from_the_fields(self, as_member: Browser, name: str, words: str) -> None:
+        page = get(as_member, f"/datasets/new?task_type={name}")
+        (opened,) = re.findall(r'<details name="formats" open>(.*?)</details>', page)
+        assert words in text_of(opened)
+
+    def test_a_type_that_does_not_exist_chooses_nothing(self, as_member: Browser) -> None:
+        page = get(as_member, "/datasets/new?task_type=Sorting")
+        assert re.search(r'<option value=""\s+selected>', page)
+        assert 'name="formats" open' not in page
 
     @pytest.mark.parametrize(
         ("file_name", "content_type"),
         [
             ("help-centre.zip", "application/zip"),
             ("similar-requests.csv", "text/csv; charset=utf-8"),
+            ("duplicate-requests.tsv", "text/tab-separated-values; charset=utf-8"),
+            ("ticket-topics.parquet", "application/vnd.apache.parquet"),
             ("tickets.jsonl", "application/jsonl; charset=utf-8"),
         ],
     )
@@ -240,7 +277,7 @@ class TestForm:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             assert sorted(archive.namelist()) == ["corpus.jsonl", "qrels/test.tsv", "queries.jsonl"]
 
-    @pytest.mark.parametrize("file_name", ["translations.csv", "README.md", "..%2fpyproject.toml", "x"])
+    @pytest.mark.parametrize("file_name", ["corpus.jsonl", "README.md", "..%2fpyproject.toml", "x"])
     def test_nothing_else_is_an_example(self, as_member: Browser, file_name: str) -> None:
         get(as_member, f"/datasets/examples/{file_name}", status=404)
 
@@ -265,13 +302,11 @@ class TestForm:
         assert "Real ones.</textarea>" in page
         assert traces(database, settings) == before
 
-    def test_a_task_type_that_waits_for_its_scorer(
-        self, as_member: Browser, database: Database, settings: Settings
-    ) -> None:
+    def test_a_task_type_that_does_not_exist(self, as_member: Browser, database: Database, settings: Settings) -> None:
         before = traces(database, settings)
-        answer = send(as_member, task_type="Clustering")
+        answer = send(as_member, task_type="Sorting")
         assert answer.status_code == 422
-        assert "Not scored yet. Choose one of: Retrieval, STS, Classification." in answer.text
+        assert "There is no task type &#39;Sorting&#39;. Choose one of: Retrieval, Reranking," in answer.text
         assert traces(database, settings) == before
 
     @pytest.mark.parametrize("files", [{"other": ("a.csv", PAIRS)}, [("file", ("a", b"1")), ("file", ("b", b"2"))]])
@@ -285,6 +320,49 @@ class TestForm:
         answer = as_member.post_form("/datasets/new", FIELDS, files={"file": ("", b"")})
         assert answer.status_code == 422
         assert "Choose a file." in answer.text
+
+
+class TestScoringOptions:
+    CLUSTERS = b"text,label\n" + b"".join(b"text %d,topic %d\n" % (n, n % 3) for n in range(30))
+
+    def test_they_are_folded_until_one_is_chosen(self, as_member: Browser) -> None:
+        page = get(as_member, "/datasets/new")
+        assert "<details > <summary>Scoring options</summary>" in page
+        for name in choices.USUAL:
+            assert f'name="{name}"' in page
+
+    def test_they_go_with_the_file_and_stand_on_its_pages(
+        self, as_member: Browser, as_viewer: Browser, settings: Settings
+    ) -> None:
+        report = sent(as_member, self.CLUSTERS, "topics.csv", task_type="Clustering", cluster_sets="3")
+        assert "cluster sets: 3, each clustered as a whole" in text_of(get(as_member, report))
+        validate(settings)
+        address = as_member.post_form(f"{report}/publish").headers["location"]
+        assert "Cluster sets 3, each clustered as a whole" in text_of(get(as_viewer, address))
+        form = get(as_member, "/datasets/new?dataset=help-desk-pairs")
+        assert "<details open> <summary>Scoring options</summary>" in form
+        assert re.search(r'name="cluster_sets"\s+type="text"\s+value="3"', form)
+        assert 'name="ignore_identical_ids"' not in form, "not for this task type"
+
+    def test_a_wrong_one_comes_back_as_it_was_typed(
+        self, as_member: Browser, database: Database, settings: Settings
+    ) -> None:
+        before = traces(database, settings)
+        answer = send(as_member, splits="test, not a name", cluster_sets="3", ignore_identical_ids="1")
+        assert answer.status_code == 422
+        page = squeezed(answer.text)
+        assert "<details open> <summary>Scoring options</summary>" in page
+        assert 'value="test, not a name"' in page
+        for words in ("is no name of a split", "leave it empty for STS", "leave it off for STS"):
+            assert words in page
+        assert re.search(r'name="ignore_identical_ids"\s+type="checkbox"\s+value="1"\s+checked', page)
+        assert traces(database, settings) == before
+
+    def test_a_refused_file_keeps_them_for_the_next_try(self, as_member: Browser, settings: Settings) -> None:
+        report = sent(as_member, BROKEN, splits="test, dev")
+        validate(settings)
+        (again,) = re.findall(r'href="(/datasets/new\?upload=\d+)"', get(as_member, report))
+        assert 'value="test, dev"' in get(as_member, again)
 
 
 class TestWho:

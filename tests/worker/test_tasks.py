@@ -50,8 +50,8 @@ class World:
             return session.scalar(select(func.count()).select_from(table)) or 0
 
 
-def _upload(database: Database, settings: Settings, person: Person, content: bytes, name: str = "Pairs") -> int:
-    form = datasets.UploadForm(name, "STS", ("eng-Latn",))
+def _upload(database: Database, settings: Settings, person: Person, content: bytes, **choices: str) -> int:
+    form = datasets.UploadForm("Pairs", "STS", ("eng-Latn",), choices=choices)
     with database.session() as session:
         upload = datasets.receive(
             session,
@@ -327,6 +327,23 @@ def test_a_refused_file_leaves_only_its_report(database: Database, settings: Set
     shop.database.dispose()
 
 
+@pytest.mark.parametrize(("chosen", "pairs"), [({}, 40), ({"splits": "dev"}, 3), ({"splits": "dev, test"}, 43)])
+def test_the_check_knows_how_the_file_is_to_be_scored(
+    database: Database, settings: Settings, chosen: dict[str, str], pairs: int
+) -> None:
+    head, *rows = PAIRS.splitlines()
+    table = [head + b",split", *(row + b",test" for row in rows), *(row + b",dev" for row in rows[:3])]
+    shop = Shop(settings, "light@here-1")
+    with database.session() as session:
+        person = factories.person(session)
+    upload_id = _upload(database, settings, person, b"\n".join(table), **chosen)
+    assert shop.work_light() == 1
+    with database.reading() as session:
+        report = session.get_one(Upload, upload_id).report
+    assert report is not None and report["counts"] == {"pairs": pairs}
+    shop.database.dispose()
+
+
 def test_the_heartbeat_renews_and_tells_progress(world: World) -> None:
     settings = world.shop.settings.model_copy(update={"heartbeat_seconds": 0.1, "lease_seconds": 60.0})
     with world.database.session() as session:
@@ -393,10 +410,12 @@ def test_a_variant_says_what_the_engine_must_know(database: Database) -> None:
 
     with database.session() as session:
         person = factories.person(session, "ada", Role.ADMIN)
-        form = models.ModelForm("org/name", truncate_dim=128, max_tokens=64, dtype="bfloat16", query_prompt="q: ")
+        form = models.ModelForm(
+            "org/name", truncate_dim=128, precision="int8", max_tokens=64, dtype="bfloat16", query_prompt="q: "
+        )
         spec = spec_of(models.register(session, person, form))
     assert (spec.name, spec.loader, spec.source) == ("org/name", "dense", "hub")
-    assert (spec.truncate_dim, spec.max_tokens, spec.dtype) == (128, 64, "bfloat16")
+    assert (spec.truncate_dim, spec.precision, spec.max_tokens, spec.dtype) == (128, "int8", 64, "bfloat16")
     assert (spec.query_prompt, spec.document_prompt) == ("q: ", None)
     assert replace(spec) == spec
 

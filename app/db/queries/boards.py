@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.core.aggregation import Cell, Column, Entry, Standing, aggregate
 from app.core.task_types import TASK_TYPES
+from app.db.queries.datasets import counts_text
 from app.db.queries.shared import newest_revisions
 from app.db.tables import Benchmark, BenchmarkDataset, Dataset, DatasetRevision, JobState, Model, Run, Score
 
@@ -51,8 +52,13 @@ class BoardColumn:
     description: str
     revision_id: int | None
     revision: str | None
-    counts: Mapping[str, Any]
+    counts: Mapping[str, int]
     published_at: datetime | None
+
+    @property
+    def counts_text(self) -> str:
+        """The counts in words."""
+        return counts_text(self.counts)
 
 
 @dataclass(frozen=True, slots=True)

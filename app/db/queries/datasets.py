@@ -35,7 +35,10 @@ class BoardLink:
 
 @dataclass(frozen=True, slots=True)
 class DatasetRow:
-    """A dataset with its newest revision; `results` counts the models with a finished run on that one."""
+    """A dataset with its newest revision; `results` counts the models with a finished run on that one.
+
+    `choices` say how that revision is scored (`app.services.choices`).
+    """
 
     id: int
     slug: str
@@ -53,6 +56,7 @@ class DatasetRow:
     published_at: datetime
     revisions: int
     results: int
+    choices: Mapping[str, Any]
     boards: tuple[BoardLink, ...]
 
     @property
@@ -213,8 +217,13 @@ def board_links(session: Session) -> tuple[BoardLink, ...]:
 
 
 def counts_text(counts: Mapping[str, int]) -> str:
-    """Counts in words, such as "210 queries, 160 documents"."""
-    return ", ".join(f"{number:,} {name}" for name, number in counts.items())
+    """Counts in words, such as "210 queries, 1 document"."""
+    return ", ".join(f"{number:,} {_one(name) if number == 1 else name}" for name, number in counts.items())
+
+
+def _one(name: str) -> str:
+    """One of what is counted."""
+    return f"{name.removesuffix('ies')}y" if name.endswith("ies") else name.removesuffix("s")
 
 
 def _results() -> Any:
@@ -239,10 +248,11 @@ def _datasets() -> Select[Any]:
         .subquery("newest")
     )
     return (
-        select(Dataset, DatasetRevision, User.name, newest.c.revisions, _results().label("results"))
+        select(Dataset, DatasetRevision, User.name, newest.c.revisions, _results().label("results"), Upload.choices)
         .join(newest, newest.c.dataset_id == Dataset.id)
         .join(DatasetRevision, DatasetRevision.id == newest.c.id)
         .join(User, User.id == Dataset.owner_id)
+        .outerjoin(Upload, Upload.published_revision_id == DatasetRevision.id)
     )
 
 
@@ -267,9 +277,10 @@ def _dataset_rows(session: Session, query: Select[Any]) -> tuple[DatasetRow, ...
             published_at=revision.created_at,
             revisions=revisions,
             results=results,
+            choices=choices or {},
             boards=tuple(boards.get(dataset.id, ())),
         )
-        for dataset, revision, owner, revisions, results in found
+        for dataset, revision, owner, revisions, results, choices in found
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session, aliased
 
-from app.core.units import short_count
+from app.core.units import short_count, vector_bytes
 from app.db.queries.shared import newest_revisions
 from app.db.tables import Dataset, DatasetRevision, JobState, Model, Run, User
 
@@ -38,6 +38,7 @@ class ModelRow:
     memory_mb: float | None
     memory_dtype: str | None
     dtype: str
+    precision: str
     licence: str | None
     languages: tuple[str, ...]
     failure: dict[str, Any] | None
@@ -68,6 +69,11 @@ class ModelRow:
     def parameters_short(self) -> str:
         """Its parameters in three digits: 22.7M, 568M, 1.24B; "" when they are not known."""
         return "" if self.parameters is None else short_count(self.parameters)
+
+    @property
+    def vector_bytes(self) -> int | None:
+        """The room that one vector takes in an index; None when its dimensions are not known."""
+        return None if self.dimensions is None else vector_bytes(self.dimensions, self.precision)
 
 
 @dataclass(frozen=True, slots=True)

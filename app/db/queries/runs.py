@@ -188,7 +188,9 @@ def load_scores(session: Session, run: RunDetail) -> ScoreTable:
     query = select(Score.split, Score.subset, Score.metric, Score.value).where(Score.run_id == run.id)
     values = {(split, subset, metric): value for split, subset, metric, value in session.execute(query)}
     cells = sorted({(split, subset) for split, subset, _ in values}, key=lambda cell: (cell[1], cell[0]))
-    metrics = sorted({metric for _, _, metric in values}, key=lambda name: (name != main, _natural(name)))
+    metrics = sorted(
+        {metric for _, _, metric in values}, key=lambda name: (name != main, _further(name), _natural(name))
+    )
     rows = (
         MetricRow(metric, metric == main, tuple(values.get((split, subset, metric)) for split, subset in cells))
         for metric in metrics
@@ -280,6 +282,11 @@ def _select(kind: type[RunRow]) -> Select[Any]:
 
 def _values(row: Any) -> dict[str, Any]:
     return {**row, "state": JobState(row["state"])}
+
+
+def _further(name: str) -> tuple[bool, bool]:
+    """Sorts metrics over a part of the queries behind those over all, and naucs behind both."""
+    return "nauc" in name, name.startswith(("og_", "changed_"))
 
 
 def _natural(name: str) -> tuple[tuple[int, str], ...]:

@@ -26,7 +26,7 @@ from app.db.tables import Role
 from app.errors import Invalid, NotFound
 from app.http.access import Member, Viewer
 from app.http.dependencies import AppSettings, ReadSession, WriteSession
-from app.services import datasets
+from app.services import choices, datasets
 from app.services.accounts import Person
 from app.storage.blobs import BlobStore
 from app.web.flash import redirect
@@ -82,6 +82,11 @@ class Frame:
     task_type: TaskType
     tabs: tuple[tuple[str, str, bool], ...]
     may_change: bool
+
+    @property
+    def choices(self) -> tuple[tuple[str, str], ...]:
+        """Label and text of each scoring option that was chosen."""
+        return choices.in_words(self.dataset.choices)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -10,6 +10,7 @@ from fastapi import APIRouter, Form, Request, Response
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
+from app.core.units import PRECISION_BITS
 from app.db.queries import models as queries
 from app.errors import Conflict, Invalid, NotFound
 from app.http.access import Admin, Viewer
@@ -35,6 +36,7 @@ class VariantFields(BaseModel):
     """What is typed where a variant is chosen. `prompts` is own, none or these."""
 
     truncate_dim: str = ""
+    precision: str = "float32"
     max_tokens: str = ""
     dtype: str = "float32"
     prompts: str = "own"
@@ -119,6 +121,7 @@ class NewModelPage:
     baselines: tuple[tuple[str, str, str | None], ...]
     form: ShownForm
     dtypes: tuple[str, ...] = models.DTYPES
+    precisions: tuple[str, ...] = tuple(PRECISION_BITS)
 
     @property
     def has_choices(self) -> bool:
@@ -136,6 +139,7 @@ class ModelPage:
     correction: ShownForm
     variant: ShownForm
     dtypes: tuple[str, ...] = models.DTYPES
+    precisions: tuple[str, ...] = tuple(PRECISION_BITS)
 
     @property
     def organisation(self) -> str:
@@ -310,19 +314,13 @@ def _as_text(value: Any) -> str:
 
 
 def _model_form(typed: ModelFields) -> ModelForm:
-    choices = _variant_form(typed)
-    return ModelForm(
+    return replace(
+        _variant_form(typed),
         name=typed.name,
         loader=typed.loader,
         source=typed.source,
         path=typed.path if typed.source == "folder" else None,
         revision=typed.revision.strip().lower(),
-        truncate_dim=choices.truncate_dim,
-        max_tokens=choices.max_tokens,
-        dtype=choices.dtype,
-        query_prompt=choices.query_prompt,
-        document_prompt=choices.document_prompt,
-        label=choices.label,
     )
 
 
@@ -333,6 +331,7 @@ def _variant_form(typed: VariantFields) -> ModelForm:
     query, document = (text.replace("\r\n", "\n") for text in (typed.query_prompt, typed.document_prompt))
     return ModelForm(
         truncate_dim=numbers["truncate_dim"],
+        precision=typed.precision,
         max_tokens=numbers["max_tokens"],
         dtype=typed.dtype,
         query_prompt=(query or None) if typed.prompts == "these" else empty,

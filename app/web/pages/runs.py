@@ -23,7 +23,7 @@ from app.web.flash import redirect
 from app.web.forms import Form as ShownForm
 from app.web.forms import rejected
 from app.web.provenance import Fact, facts_of
-from app.web.templating import page
+from app.web.templating import OWN_SCALE, page
 
 router = APIRouter(prefix="/runs", include_in_schema=False)
 Text = Annotated[str, Form()]
@@ -141,6 +141,12 @@ class RunPage:
     scores: queries.ScoreTable
     facts: tuple[Fact, ...]
     log: str | None
+
+    @property
+    def scale(self) -> str:
+        """How the scores are shown."""
+        others = [row.metric for row in self.scores.rows if row.metric in OWN_SCALE]
+        return f"times 100, but {', '.join(others)} as they are" if others else "times 100"
 
 
 @router.get("")

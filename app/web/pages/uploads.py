@@ -8,14 +8,14 @@ from urllib.parse import quote
 from fastapi import APIRouter, Form, Query, Request, Response
 from sqlalchemy.orm import Session
 
-from app.core.task_types import SCORED, TASK_TYPES, TaskType
+from app.core.task_types import TASK_TYPES, TaskType
 from app.db.queries.datasets import BoardLink, board_links, counts_text
 from app.db.tables import Dataset, JobState, Role, Upload
 from app.errors import AppError, Conflict, Invalid, NotFound
 from app.http.access import Member
 from app.http.dependencies import AppSettings, ReadSession, RowId, WriteSession
 from app.http.uploads import Received, Submission
-from app.services import datasets, demo
+from app.services import choices, datasets, demo
 from app.services.accounts import Person
 from app.storage.blobs import BlobStore
 from app.web.flash import redirect
@@ -32,18 +32,20 @@ ENDINGS = ".zip,.csv,.tsv,.jsonl,.ndjson,.parquet"
 _CONTENT_TYPES = {
     "zip": "application/zip",
     "csv": "text/csv; charset=utf-8",
+    "tsv": "text/tab-separated-values; charset=utf-8",
     "jsonl": "application/jsonl; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
 }
 _FIELDS = ("name", "task_type", "languages", "description")
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """A file to imitate: what it is for, and the formats that hold the same."""
+class Layout:
+    """How files of a task type look: in which formats, and one to imitate; "" where there is none."""
 
-    file_name: str
     task_type: TaskType
     formats: str
+    example: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +58,38 @@ class NewPage:
     former: int | None = None
     conflict: str | None = None
     """The slug of the dataset that is this very file."""
-    examples: tuple[Example, ...] = ()
     endings: str = ENDINGS
     language_help: str = datasets.LANGUAGE_HELP
     name_length: int = datasets.NAME_LENGTH
     description_length: int = datasets.DESCRIPTION_LENGTH
 
     @property
-    def type_options(self) -> list[tuple[str, str]]:
-        """Value and label of each choice, those that can be scored first."""
-        kinds = sorted(TASK_TYPES.values(), key=lambda kind: not kind.scored)
-        labels = [(kind.name, kind.title + ("" if kind.scored else " (not scored yet)")) for kind in kinds]
-        return [("", "Choose one"), *labels]
+    def kind(self) -> str:
+        """The task type that is chosen, "" for none yet."""
+        return self.dataset.task_type if self.dataset else str(self.form.value("task_type"))
+
+    @property
+    def type_options(self) -> list[tuple[str, str, str]]:
+        """Value, label and class of each choice; the class says which scoring options belong to it."""
+        kinds = ((kind.name, kind.title, _option_class(kind.name)) for kind in TASK_TYPES.values())
+        return [("", "Choose one", ""), *kinds]
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """What the files look like: of every task type, or of the dataset's."""
+        names = (self.dataset.task_type,) if self.dataset else TASK_TYPES
+        examples = {form.task_type: file_name for file_name, form in demo.DATASETS.items()}
+        return tuple(Layout(TASK_TYPES[name], _formats(TASK_TYPES[name]), examples.get(name, "")) for name in names)
+
+    @property
+    def option_class(self) -> str:
+        """Which scoring options belong to the dataset's task type, as in `type_options`."""
+        return _option_class(self.kind)
+
+    @property
+    def has_choices(self) -> bool:
+        """Whether a scoring option was chosen already, or is wrong."""
+        return any(self.form.value(name) not in {"", "0"} or self.form.error(name) for name in choices.USUAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +114,11 @@ class UploadPage:
     report: Report | None
     dataset: Dataset | None
     boards: tuple[BoardLink, ...] = ()
+
+    @property
+    def choices(self) -> tuple[tuple[str, str], ...]:
+        """Label and text of each scoring option that was chosen."""
+        return choices.in_words(self.upload.choices)
 
     @property
     def board(self) -> str:
@@ -142,20 +169,24 @@ def new_form(
     *,
     upload: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
     dataset: str = "",
+    task_type: str = "",
 ) -> Response:
-    """The form: empty, for a new revision of `dataset`, or with what was said about a former upload."""
+    """The form: empty, for a new revision of `dataset`, or with what was said about a former upload.
+
+    `task_type` chooses one; its fragment says what files of that type look like.
+    """
     former = datasets.own_upload(session, person, upload) if upload else None
     revised = datasets.revisable(session, person, dataset) if dataset else None
     if former and former.dataset_id is not None:
         revised = session.get_one(Dataset, former.dataset_id)
-    values: dict[str, str] = {}
+    values = {"task_type": task_type if task_type in TASK_TYPES else ""}
     if former:
         values = {name: getattr(former, name) for name in _FIELDS}
-        values["languages"] = ", ".join(former.languages)
-    context = NewPage(
-        ShownForm(values), settings.upload_max_bytes, revised, former.id if former else None, examples=_examples()
-    )
-    return page(request, "datasets/new.html", context)
+        values |= {"languages": ", ".join(former.languages), **choices.as_typed(former.choices)}
+    elif revised:
+        values |= choices.as_typed(datasets.choices_of(session, revised))
+    context = NewPage(ShownForm(values), settings.upload_max_bytes, revised, former.id if former else None)
+    return page(request, "datasets/new.html", context, partial="datasets/_formats.html")
 
 
 @router.post("/datasets/new")
@@ -206,14 +237,26 @@ def discard(person: Member, session: WriteSession, settings: AppSettings, upload
     return redirect("/datasets", "Discarded the upload; its file is deleted.")
 
 
-def _examples() -> tuple[Example, ...]:
-    formats = {
-        "Retrieval": "A zip of these three files",
-        "STS": "CSV, TSV, JSONL, Parquet; or a zip of CSV, TSV or JSONL files",
-        "Classification": "CSV, TSV, JSONL, Parquet; or a zip of train and test files",
-    }
-    files = {form.task_type: file_name for file_name, form in demo.DATASETS.items()}
-    return tuple(Example(files[kind.name], kind, formats[kind.name]) for kind in SCORED if kind.name in files)
+def _option_class(kind: str) -> str:
+    """Which scoring options there are for a task type, beside those for all."""
+    if kind in choices.RANKED:
+        return "ranked"
+    return "sets" if kind == "Clustering" else ""
+
+
+def _formats(kind: TaskType) -> str:
+    """In which formats a task type is read."""
+    if any("." in field.name for field in kind.fields):
+        return "A zip of these files"
+    bundle = "of train and test files" if choices.learns(kind) else "of CSV, TSV or JSONL files"
+    lists = any("a list" in field.help for field in kind.fields)
+    return "".join(
+        (
+            "CSV, TSV, JSONL, Parquet; or a zip ",
+            "in the BEIR layout" if kind.name in choices.RANKED else bundle,
+            '. In CSV and TSV a list is a JSON array: ["one", "two"]' if lists else "",
+        )
+    )
 
 
 def _former(session: Session, person: Person, submission: Submission) -> Upload | None:
@@ -232,12 +275,11 @@ def _refused(
 ) -> NewPage:
     slug = submission.form.dataset_slug
     return NewPage(
-        rejected(error, **{name: submission.text(name) for name in _FIELDS}),
+        rejected(error, **{name: submission.text(name) for name in (*_FIELDS, *choices.USUAL)}),
         max_bytes,
         datasets.by_slug(session, slug) if slug else None,
         former.id if former else None,
         conflict=error.details.get("dataset"),
-        examples=_examples(),
     )
 
 
