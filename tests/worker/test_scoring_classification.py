@@ -14,11 +14,10 @@ from mteb.abstasks.classification import AbsTaskClassification
 from scipy.sparse import csr_array
 from sklearn.linear_model import LogisticRegression
 
-from app.core.records import ClassificationData
-from tests.worker.engine_world import classification_dataset
-from worker.encoders.base import Similarity
+from app.core.records import ClassificationData, LabelledText
+from tests.worker.mteb_tasks import KnownVectors, around_centres, mteb_scores
 from worker.scoring import classification
-from worker.scoring.classification import ClassificationTask, encode_labels, metrics, score, training_rows
+from worker.scoring.classification import ClassificationTask, metrics, numbered, score, training_rows
 
 TASK: Any = SimpleNamespace(seed=42, samples_per_label=8, label_column_name="label")
 
@@ -58,6 +57,14 @@ def test_metrics_equal_mteb(data: st.DataObject, labels: int, count: int) -> Non
 
 def test_two_labels_without_a_positive_one_have_no_average_precision() -> None:
     assert "ap" not in metrics(np.array([0, 2, 0]), np.array([0, 2, 2]))
+    assert "ap" not in metrics(np.array([0, 1, 0]), np.array([0, 1, 1]), positive=None)
+
+
+def test_average_precision_by_hand() -> None:
+    true, predicted = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])
+
+    assert metrics(true, predicted)["ap"] == pytest.approx(2 / 3)  # both true ones among the three predicted ones
+    assert metrics(true, predicted, positive=0)["ap"] == pytest.approx(5 / 12)  # 1/3 at half, 1/2 at all of them
 
 
 def blobs(labels: int, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -104,43 +111,51 @@ def test_sparse_vectors_are_learnt_from() -> None:
 
 
 @pytest.mark.parametrize(
-    ("train", "test", "codes"),
+    ("labels", "ordered"),
     [
-        (["b", "a"], ["a"], [[1, 0], [0]]),
-        (["10", "9"], ["-1"], [[2, 1], [0]]),
-        (["01", "1"], ["1"], [[0, 1], [1]]),
-        (["2", "x"], ["10"], [[1, 2], [0]]),
+        ({"b", "a"}, ["a", "b"]),
+        ({"10", "9", "-1"}, ["-1", "9", "10"]),
+        ({"01", "1"}, ["01", "1"]),
+        ({"2", "x", "10"}, ["10", "2", "x"]),
     ],
 )
-def test_labels_are_numbered_in_their_order(train: list[str], test: list[str], codes: list[list[int]]) -> None:
-    assert [found.tolist() for found in encode_labels(train, test)] == codes
+def test_labels_are_numbered_in_their_order(labels: set[str], ordered: list[str]) -> None:
+    assert numbered(labels) == {label: code for code, label in enumerate(ordered)}
 
 
-class Animals:
-    """A source that sees which animal a text is about."""
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        pytest.param([row % 3 for row in range(60)], [row % 3 for row in range(25)], id="three labels"),
+        pytest.param([row % 2 for row in range(40)], [row % 2 for row in range(25)], id="0 and 1"),
+        pytest.param([row % 2 + 1 for row in range(40)], [row % 2 + 1 for row in range(25)], id="1 and 2"),
+        pytest.param([2 * (row % 2) - 1 for row in range(40)], [2 * (row % 2) - 1 for row in range(25)], id="-1 and 1"),
+        pytest.param([row % 3 for row in range(60)], [row % 2 for row in range(25)], id="two of three labels"),
+        pytest.param([row % 3 for row in range(60)], [1] * 9, id="one label in the test"),
+        pytest.param([row % 2 for row in range(60)], [row % 3 for row in range(25)], id="a label only in the test"),
+        pytest.param([row % 12 for row in range(150)], [row % 11 for row in range(40)], id="numbers above 9"),
+        pytest.param([row % 15 for row in range(28)], [row % 15 for row in range(28)], id="few texts a label"),
+    ],
+)
+def test_a_cell_is_scored_as_mteb_does(train: list[int], test: list[int]) -> None:
+    vectors = around_centres([label % 13 for label in [*train, *test]], spread=1.5)
+    texts = [LabelledText(text, str(label)) for text, label in zip(vectors, [*train, *test], strict=True)]
+    data = ClassificationData(tuple(texts[: len(train)]), tuple(texts[len(train) :]))
+    source = KnownVectors(vectors)
 
-    similarity: Similarity = "cosine"
+    parts = ClassificationTask().parts(data)
+    scores = ClassificationTask().score(data, source, lambda: None)
 
-    def vectors(self, texts: list[str], role: object, fitted_on: list[str]) -> np.ndarray:
-        assert len(fitted_on) == 33
-        animals = ("cat", "dog", "tree")
-        return np.array([[float(animal in text.split()) for animal in animals] for text in texts], np.float32)
-
-    def rankings(self, *_: Any) -> Any:
-        raise AssertionError("classification asks for vectors")
-
-
-def test_a_cell_is_scored_on_the_rows_that_experiments_draw() -> None:
-    data = classification_dataset(("cats", "dogs", "trees")).cells[0].data
-    assert isinstance(data, ClassificationData)
-
-    train, test = ClassificationTask().parts(data)
-    scores = ClassificationTask().score(data, Animals(), lambda: None)
-
-    drawn = set().union(*(rows.tolist() for rows in training_rows([example.label for example in data.train])))
-    assert train.texts == tuple(data.train[row].text for row in sorted(drawn))
-    assert len(test.texts) == len(data.test)
-    assert scores.metrics["accuracy"] == 1.0
+    splits = {
+        "train": {"text": [text.text for text in data.train], "label": train},
+        "test": {"text": [text.text for text in data.test], "label": test},
+    }
+    expected = mteb_scores(AbsTaskClassification, "Classification", splits, vectors)
+    assert scores.metrics == pytest.approx(expected, abs=1e-12)
+    drawn = set().union(*(rows.tolist() for rows in training_rows([text.label for text in data.train])))
+    assert parts[0].texts == tuple(data.train[row].text for row in sorted(drawn))
+    assert source.asked == [list(part.texts) for part in parts]
+    assert source.fitted_on[0] == [text.text for text in data.train]
 
 
 def test_examples_in_the_docstrings() -> None:

@@ -1,19 +1,18 @@
 """Classification: can a simple classifier tell the labels apart by a few examples' vectors?"""
 
 import re
-import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support
 
 from app.core.records import ClassificationData
 from worker.encoders.base import IntArray
 from worker.scoring.base import CellScores, Matrix, Part, Source, Tick
+from worker.scoring.threads import side_by_side
 
 SEED: Final = 42
 EXPERIMENTS: Final = 10
@@ -38,16 +37,16 @@ class ClassificationTask:
         """See `score`."""
         train, test = self.parts(data)
         rows, experiments = _drawn(data)
-        codes, test_codes = encode_labels(
-            [example.label for example in data.train], [example.label for example in data.test]
-        )
+        labels, test_labels = [example.label for example in data.train], [example.label for example in data.test]
+        codes = numbered({*labels, *test_labels})
         fitted_on = [example.text for example in data.train]
         return score(
             source.vectors(train.texts, None, fitted_on),
-            codes[rows],
+            np.array([codes[labels[row]] for row in rows], np.int64),
             experiments,
             source.vectors(test.texts, None, fitted_on),
-            test_codes,
+            np.array([codes[label] for label in test_labels], np.int64),
+            positive=codes.get("1") if whole_numbers(codes) else 1,
             tick=tick,
         )
 
@@ -59,13 +58,13 @@ def score(
     test: Matrix,
     test_codes: IntArray,
     *,
+    positive: int | None = 1,
     tick: Tick = lambda: None,
 ) -> CellScores:
     """Means over the experiments, each a logistic regression on its own training rows.
 
     `accuracy` is the main metric. Macro averages run over all labels that are true or predicted; a label without
-    predictions has precision 0. `ap` and `ap_weighted` exist only for two labels in the test, from the predicted
-    labels themselves, the label 1 being the positive one.
+    predictions has precision 0. `ap` and `ap_weighted` exist only for two labels in the test, see `metrics`.
 
     Args:
         train: shape (n, d).
@@ -73,6 +72,7 @@ def score(
         experiments: rows of `train` for each experiment, in order.
         test: shape (m, d).
         test_codes: shape (m,), the test labels as numbers.
+        positive: see `metrics`.
         tick: called after each experiment.
 
     Returns:
@@ -82,27 +82,25 @@ def score(
     Reference:
         MTEB 2.26.24, `AbsTaskClassification`.
     """
-    found: list[dict[str, float]] = []
-    correct = np.zeros(len(test_codes))
-    for rows in experiments:
+
+    def experiment(rows: IntArray) -> tuple[npt.NDArray[np.bool_], dict[str, float]]:
         classifier = LogisticRegression(max_iter=MAX_ITERATIONS, random_state=SEED)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # 100 steps are the definition
-            classifier.fit(train[rows], train_codes[rows])
-        predicted = classifier.predict(test)
-        correct += predicted == test_codes
-        found.append(metrics(test_codes, predicted))
-        tick()
+        predicted = classifier.fit(train[rows], train_codes[rows]).predict(test)
+        return predicted == test_codes, metrics(test_codes, predicted, positive)
+
+    correct, found = zip(*side_by_side(experiment, experiments, tick), strict=True)
     means = {name: float(np.mean([each[name] for each in found])) for name in found[0]}
-    return CellScores(means, "texts", {"correct": (correct / len(experiments)).astype(np.float32)})
+    return CellScores(means, "texts", {"correct": np.array(correct).mean(axis=0, dtype=np.float32)})
 
 
-def metrics(true: IntArray, predicted: IntArray) -> dict[str, float]:
+def metrics(true: IntArray, predicted: IntArray, positive: int | None = 1) -> dict[str, float]:
     """The metrics of one experiment.
 
     Args:
         true: shape (m,).
         predicted: shape (m,).
+        positive: for two labels in the test, the one that average precision is about, with the predicted labels
+            themselves as scores; None, or one that is not in the test, for no average precision.
 
     Example:
         >>> metrics(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]))["accuracy"]
@@ -114,9 +112,9 @@ def metrics(true: IntArray, predicted: IntArray) -> dict[str, float]:
         found[name] = float(values.mean())
         found[f"{name}_weighted"] = float(np.average(values, weights=support))
     labels = np.unique(true)
-    if len(labels) == 2 and 1 in labels:
-        found["ap"] = float(average_precision_score(true, predicted, average="macro"))
-        found["ap_weighted"] = float(average_precision_score(true, predicted, average="weighted"))
+    if len(labels) == 2 and positive in labels:
+        area = float(average_precision_score(true == positive, predicted))
+        found |= {"ap": area, "ap_weighted": area}  # the two ways to average differ for several labels only
     return found
 
 
@@ -146,17 +144,19 @@ def training_rows(labels: Sequence[str]) -> list[IntArray]:
     return rows
 
 
-def encode_labels(train: Sequence[str], test: Sequence[str]) -> tuple[IntArray, IntArray]:
-    """Labels as numbers from 0 in their order: whole numbers by value, anything else alphabetically.
+def numbered(labels: Collection[str]) -> dict[str, int]:
+    """Distinct labels with their numbers from 0, in their order: whole numbers by value, anything else alphabetically.
 
     Example:
-        >>> [codes.tolist() for codes in encode_labels(["10", "9"], ["9"])]
-        [[1, 0], [0]]
+        >>> numbered(["10", "9"]), numbered(["b", "10", "9"])
+        ({'9': 0, '10': 1}, {'10': 0, '9': 1, 'b': 2})
     """
-    labels = {*train, *test}
-    numbers = all(_WHOLE_NUMBER.fullmatch(label) for label in labels)
-    codes = {label: code for code, label in enumerate(sorted(labels, key=int if numbers else None))}
-    return np.array([codes[label] for label in train], np.int64), np.array([codes[label] for label in test], np.int64)
+    return {label: code for code, label in enumerate(sorted(labels, key=int if whole_numbers(labels) else None))}
+
+
+def whole_numbers(labels: Collection[str]) -> bool:
+    """Whether every label is a whole number, written as usual; MTEB has such labels as numbers."""
+    return all(_WHOLE_NUMBER.fullmatch(label) for label in labels)
 
 
 def _drawn(data: ClassificationData) -> tuple[IntArray, list[IntArray]]:
