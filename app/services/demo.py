@@ -25,11 +25,62 @@ DATASETS: dict[str, datasets.UploadForm] = {
         _LANGUAGES,
         "210 customer questions on 160 articles of a smart-home help desk, graded relevance.",
     ),
+    "saved-replies.jsonl": datasets.UploadForm(
+        "Saved replies",
+        "Reranking",
+        _LANGUAGES,
+        "60 customer messages, each with eight to ten saved replies, of which one or two fit.",
+    ),
+    "field-notes.zip": datasets.UploadForm(
+        "Field notes",
+        "InstructionRetrieval",
+        _LANGUAGES,
+        "40 questions on 80 notes of manuals, technicians and customers, each with an instruction which notes count.",
+    ),
+    "case-notes.zip": datasets.UploadForm(
+        "Case notes",
+        "InstructionReranking",
+        _LANGUAGES,
+        "100 closed cases and 20 searches, each with two instructions; by the second one fewer cases count.",
+    ),
     "similar-requests.csv": datasets.UploadForm(
-        "Similar requests", "STS", _LANGUAGES, "200 pairs of help-desk sentences, 0 (unrelated) to 5 (the same)."
+        "Similar requests", "STS", _LANGUAGES, "200 pairs of help-desk sentences, from unrelated to the same."
+    ),
+    "call-summaries.jsonl": datasets.UploadForm(
+        "Call summaries",
+        "Summarization",
+        _LANGUAGES,
+        "25 conversations with summaries by people, and summaries by machines with marks for how good they are.",
+    ),
+    "duplicate-requests.tsv": datasets.UploadForm(
+        "Duplicate requests",
+        "PairClassification",
+        _LANGUAGES,
+        "200 pairs of questions: duplicates, near misses and questions that differ altogether.",
     ),
     "tickets.jsonl": datasets.UploadForm(
         "Ticket intents", "Classification", _LANGUAGES, "360 tickets in 12 intents, half to learn from."
+    ),
+    "ticket-tags.zip": datasets.UploadForm(
+        "Ticket tags",
+        "MultilabelClassification",
+        _LANGUAGES,
+        "Messages with any of 8 tags, 161 to learn from and 120 to test on.",
+    ),
+    "urgency.csv": datasets.UploadForm(
+        "Ticket urgency",
+        "Regression",
+        _LANGUAGES,
+        "Messages with how urgent they are, 187 to learn from and 80 to test on.",
+    ),
+    "ticket-topics.parquet": datasets.UploadForm(
+        "Ticket topics", "Clustering", _LANGUAGES, "360 tickets on 5 topics, grouped week by week."
+    ),
+    "translations.csv": datasets.UploadForm(
+        "Translations",
+        "BitextMining",
+        _LANGUAGES,
+        "200 English sentences, half of them with a German and half with a Chinese translation to find.",
     ),
 }
 MODELS = (

@@ -22,7 +22,8 @@ from tests.e2e.house import ROOT, House, until
 pytestmark = pytest.mark.slow
 
 BOARD = "help-desk-demo"
-RUNS = 12
+DATASETS = 12
+RUNS = 4 * DATASETS
 
 
 def _settings(house: House) -> Settings:
@@ -64,7 +65,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     house = House(tmp_path_factory.mktemp("demo") / "data")
     try:
         _with_token(house)
-        until(lambda: _all_done(house), seconds=150, what="the demo's runs")
+        until(lambda: _all_done(house), seconds=300, what="the demo's runs")
         yield house
     finally:
         house.kill()
@@ -75,7 +76,7 @@ def test_the_demo_board_fills_by_itself_without_a_dash(house: House) -> None:
     assert len(board["models"]) == 4
     for model in board["models"]:
         assert model["complete"]
-        assert len(model["tasks"]) == 3
+        assert len(model["tasks"]) == DATASETS
         assert None not in [*model["tasks"].values(), *model["task_types"].values(), model["mean_task"], model["rank"]]
     by_name = _scores(board)
     random = next(tasks for name, tasks in by_name.items() if "random" in name)
@@ -125,7 +126,7 @@ def test_a_worker_killed_in_the_middle_changes_no_score(house: House, tmp_path: 
 
         run = until(victim, seconds=90, what="a run in the middle of encoding")
         os.kill(crashed.children()["encode"], signal.SIGKILL)
-        until(lambda: _all_done(crashed), seconds=150, what="the runs after the kill")
+        until(lambda: _all_done(crashed), seconds=300, what="the runs after the kill")
         after = crashed.call("GET", f"/runs/{run['id']}")
         assert after["attempt"] == 2
         assert len(after["scores"]) == len({(s["split"], s["subset"], s["metric"]) for s in after["scores"]})
@@ -146,7 +147,7 @@ def test_the_same_code_runs_on_postgresql_and_redis(
     grown = House(tmp_path / "data", environment=environment)
     try:
         _with_token(grown)
-        until(lambda: _all_done(grown), seconds=150, what="the demo's runs on PostgreSQL")
+        until(lambda: _all_done(grown), seconds=300, what="the demo's runs on PostgreSQL")
         assert _scores(_board(grown)) == {
             name: {task: pytest.approx(value, abs=1e-6) for task, value in tasks.items()}
             for name, tasks in _scores(_board(house)).items()
