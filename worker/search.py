@@ -1,23 +1,43 @@
 """Exact search: the best documents of every query, block by block, ties broken as trec_eval breaks them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from worker.encoders.base import FloatArray, IntArray, LexicalIndex, Similarity
+from worker.topk import LEAST, LOW, Best, falling, keys_of, scores_of
 
-_BLOCK_QUERIES = 1_024
-_BLOCK_SCORES = 1 << 24
-_LOW = np.int64(0xFFFFFFFF)
-_SIGN_FREE = np.int32(0x7FFFFFFF)
-_LEAST = np.iinfo(np.int64).min + 1  # below every key, and its negative is a number too
+_CANDIDATES = 8_192
+"""So many vectors of candidates are held at once, or those of one query."""
+_LEXICAL_SCORES: Final = 1 << 24
+"""So many scores of a lexical index are held at once, or those of one query."""
 
 OnBlock = Callable[[int], None]
-"""Called with the number of queries that are done."""
+"""Called with the number of queries that are done; in part, where documents come in blocks."""
+
+Blocks = Callable[[int], Iterable[tuple[IntArray, FloatArray]]]
+"""All documents, each once, at most so many at a time, in any order: their positions and their vectors."""
+
+Gather = Callable[[IntArray], FloatArray]
+"""The vectors of the documents at some positions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """So many queries and documents are compared at once."""
+
+    queries: int
+    documents: int
+
+
+TILES = {"cpu": Tile(1_024, 4_096), "cuda": Tile(8_192, 16_384)}
+"""By kind of device. On any other, only similarities are computed, and the rest where it is well supported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +52,36 @@ class Rankings:
     documents: IntArray
     scores: FloatArray
 
+    def without(self, dropped: npt.NDArray[np.bool_]) -> "Rankings":
+        """The same less some entries; those behind them move up.
+
+        Args:
+            dropped: shape (queries, k).
+
+        Example:
+            >>> rankings = Rankings(np.array([[4, 2, 7]]), np.array([[0.9, 0.5, 0.1]], dtype="f4"))
+            >>> rankings.without(np.array([[True, False, False]])).documents.tolist()
+            [[2, 7, -1]]
+        """
+        order = np.argsort(dropped, axis=1, kind="stable")
+        gone = np.take_along_axis(dropped, order, axis=1)
+        return Rankings(
+            np.where(gone, -1, np.take_along_axis(self.documents, order, axis=1)),
+            np.where(gone, np.float32(-np.inf), np.take_along_axis(self.scores, order, axis=1)),
+        )
+
+    def among(self, candidates: Sequence[IntArray | None]) -> "Rankings":
+        """The same less what is not among the candidates of its query; None leaves a query as it is."""
+        dropped = np.zeros(self.documents.shape, np.bool_)
+        for row, places in enumerate(candidates):
+            if places is not None:
+                dropped[row] = ~np.isin(self.documents[row], places)
+        return self.without(dropped)
+
 
 def search(
     queries: FloatArray,
-    documents: FloatArray,
+    documents: FloatArray | Blocks,
     ids: Sequence[str],
     k: int,
     *,
@@ -47,7 +93,8 @@ def search(
 
     Args:
         queries: shape (n, d).
-        documents: shape (m, d), m at most 2^32.
+        documents: shape (m, d), m less than 2^32; or the same in blocks, which are asked for once for every
+            `Tile.queries` queries and never held together.
         ids: m document ids; among equal scores the greater one (by code points) goes first.
         k: at most so many; fewer where there are fewer documents.
         similarity: the greater the nearer; distances count negatively.
@@ -59,18 +106,21 @@ def search(
         >>> found.documents.tolist()
         [[1, 2], [1, 2]]
     """
-    order = _by_falling_id(ids)
+    order, ranks = _by_falling_id(ids)
+    chosen = _chooser(device)
+    tile = TILES[chosen.type]
+    blocks = documents if callable(documents) else _sliced(documents)
     found = []
-    width = max(1, _BLOCK_SCORES // min(_BLOCK_QUERIES, max(1, len(queries))))
-    for start in range(0, len(queries), _BLOCK_QUERIES):
-        block = torch.from_numpy(queries[start : start + _BLOCK_QUERIES]).to(device)
-        best = np.empty((len(block), 0), np.int64)
-        for left in range(0, len(documents), width):
-            part = torch.from_numpy(documents[order[left : left + width]]).to(device)
-            best = _better(best, similarities(block, part, similarity), left, k)
-        found.append(_decode(best, order))
-        if on_block is not None:
-            on_block(min(start + _BLOCK_QUERIES, len(queries)))
+    for start in range(0, len(queries), tile.queries):
+        some = _prepared(_tensor(queries[start : start + tile.queries], device), similarity)
+        best, seen = Best(len(some), min(k, len(ids)), tile.documents, chosen), 0
+        for positions, vectors in blocks(tile.documents):
+            part = _prepared(_tensor(vectors, device), similarity)
+            best.take(_compared(some, part, similarity).to(chosen), _tensor(ranks[positions], chosen))
+            seen += len(positions)
+            if on_block is not None:
+                on_block(start + len(some) * seen // len(ids))
+        found.append(_decoded(best.keys(), order))
     return _joined(found)
 
 
@@ -78,24 +128,93 @@ def search_words(
     queries: Sequence[str], index: LexicalIndex, ids: Sequence[str], k: int, *, on_block: OnBlock | None = None
 ) -> Rankings:
     """The same by a lexical index; see `search`."""
-    order = _by_falling_id(ids)
-    found = []
-    height = max(1, min(_BLOCK_QUERIES, _BLOCK_SCORES // max(1, len(ids))))
+    order, ranks = _by_falling_id(ids)
+    tile, found = TILES["cpu"], []
+    height = max(1, min(tile.queries, _LEXICAL_SCORES // max(1, len(ids))))
     for start in range(0, len(queries), height):
-        scores = index.scores(queries[start : start + height])
-        nothing = np.empty((len(scores), 0), np.int64)
-        found.append(_decode(_better(nothing, torch.from_numpy(scores[:, order]), 0, k), order))
+        scores = torch.from_numpy(index.scores(queries[start : start + height]))
+        best = Best(len(scores), min(k, len(ids)), tile.documents, torch.device("cpu"))
+        for left in range(0, len(ids), tile.documents):
+            columns = slice(left, left + tile.documents)
+            best.take(scores[:, columns].contiguous(), torch.from_numpy(ranks[columns]))
+        found.append(_decoded(best.keys(), order))
         if on_block is not None:
             on_block(min(start + height, len(queries)))
     return _joined(found)
 
 
+def rerank(
+    queries: FloatArray,
+    gather: Gather,
+    candidates: Sequence[IntArray],
+    ids: Sequence[str],
+    k: int,
+    *,
+    similarity: Similarity = "cosine",
+    device: str = "cpu",
+    on_block: OnBlock | None = None,
+) -> Rankings:
+    """The k nearest of each query's own candidates.
+
+    Each query is compared by itself, as MTEB does, so that even the last bits of the scores are the same.
+
+    Args:
+        queries: shape (n, d).
+        gather: see `Gather`; asked for the candidates of a few queries at a time.
+        candidates: for each query positions in the corpus, each once; where there are none, nothing is ranked.
+        ids: see `search`.
+        k: see `search`.
+        similarity: see `search`.
+        device: where to compute.
+        on_block: see `OnBlock`.
+
+    Example:
+        >>> vectors = np.eye(3, dtype="f4")
+        >>> rerank(vectors[:1], vectors.__getitem__, [np.array([1, 0])], ["a", "b", "c"], 9).documents.tolist()
+        [[0, 1]]
+    """
+    order, ranks = _by_falling_id(ids)
+    width = min(k, max(map(len, candidates), default=0))
+    found = Rankings(np.full((len(queries), width), -1, np.int64), np.full((len(queries), width), -np.inf, np.float32))
+    for rows in _portions([len(places) for places in candidates], _CANDIDATES):
+        some = candidates[rows.start : rows.stop]
+        places = np.concatenate(some)
+        if len(places):
+            asked, vectors = _tensor(queries[rows.start : rows.stop], device), _tensor(gather(places), device)
+            sizes = [len(own) for own in some]
+            keys = _own_keys(asked, vectors, sizes, _tensor(ranks[places], _chooser(device)), similarity)
+            best = _decoded(falling(keys)[:, :k], order)
+            found.documents[rows.start : rows.stop, : best.documents.shape[1]] = best.documents
+            found.scores[rows.start : rows.stop, : best.scores.shape[1]] = best.scores
+        if on_block is not None:
+            on_block(rows.stop)
+    return found
+
+
+def _own_keys(queries: Tensor, vectors: Tensor, sizes: Sequence[int], ranks: Tensor, similarity: Similarity) -> Tensor:
+    """Shape (n, greatest size): the keys of each query's own documents, which lie one after another."""
+    queries, vectors = _prepared(queries, similarity), _prepared(vectors, similarity)
+    parts = zip(range(len(queries)), vectors.split(list(sizes)), strict=True)
+    scores = [_compared(queries[[row]], part, similarity)[0] for row, part in parts if len(part)]
+    keys = torch.full((len(queries), max(sizes)), LEAST, device=ranks.device)
+    there = torch.arange(max(sizes)) < torch.tensor(sizes)[:, None]
+    keys[there.to(ranks.device)] = keys_of(torch.cat(scores).to(ranks.device), ranks)
+    return keys
+
+
 def similarities(queries: Tensor, documents: Tensor, similarity: Similarity) -> Tensor:
     """Shape (n, m): every query against every document, as sentence-transformers computes it."""
+    return _compared(_prepared(queries, similarity), _prepared(documents, similarity), similarity)
+
+
+def _prepared(vectors: Tensor, similarity: Similarity) -> Tensor:
+    """What can be done before vectors meet others."""
+    return normalize(vectors, dim=1) if similarity == "cosine" else vectors
+
+
+def _compared(queries: Tensor, documents: Tensor, similarity: Similarity) -> Tensor:
     match similarity:
-        case "cosine":
-            return normalize(queries, dim=1) @ normalize(documents, dim=1).T
-        case "dot":
+        case "cosine" | "dot":
             return queries @ documents.T
         case "euclidean":
             return -torch.cdist(queries, documents, p=2.0)
@@ -103,50 +222,54 @@ def similarities(queries: Tensor, documents: Tensor, similarity: Similarity) -> 
             return -torch.cdist(queries, documents, p=1.0)
 
 
-def kth_by_partition(scores: Tensor, k: int) -> Tensor:
-    """Shape (n, 1): the k-th greatest score of each row. On processors several times quicker than torch."""
-    return torch.from_numpy(np.partition(scores.numpy(), -k, axis=1)[:, [-k]])
+def _by_falling_id(ids: Sequence[str]) -> tuple[IntArray, IntArray]:
+    """The documents' positions, the greatest id first; and each document's place in that order."""
+    order = np.array(sorted(range(len(ids)), key=ids.__getitem__, reverse=True), dtype=np.int64)
+    ranks = np.empty_like(order)
+    ranks[order] = np.arange(len(order))
+    return order, ranks
 
 
-def kth_by_topk(scores: Tensor, k: int) -> Tensor:
-    """The same where the scores lie."""
-    return torch.topk(scores, k, dim=1, sorted=False).values.amin(dim=1, keepdim=True)
+def _sliced(documents: FloatArray) -> Blocks:
+    """Documents that are all here, as blocks."""
+
+    def blocks(rows: int) -> Iterator[tuple[IntArray, FloatArray]]:
+        for start in range(0, len(documents), rows):
+            part = documents[start : start + rows]
+            yield np.arange(start, start + len(part)), part
+
+    return blocks
 
 
-def _by_falling_id(ids: Sequence[str]) -> IntArray:
-    """The documents' positions, the greatest id first."""
-    return np.array(sorted(range(len(ids)), key=ids.__getitem__, reverse=True), dtype=np.int64)
+def _portions(sizes: Sequence[int], most: int) -> Iterator[range]:
+    """Neighbours, as many together as have no more than `most` in all, at least one."""
+    start, total = 0, 0
+    for row, size in enumerate(sizes):
+        if row > start and total + size > most:
+            yield range(start, row)
+            start, total = row, 0
+        total += size
+    if start < len(sizes):
+        yield range(start, len(sizes))
 
 
-def _better(best: IntArray, scores: Tensor, first: int, k: int) -> IntArray:
-    """The k greatest keys of each row, in no order: of those found so far and of a block that begins at `first`."""
-    kth = kth_by_partition if scores.device.type == "cpu" else kth_by_topk
-    floor = kth(scores, min(k, scores.shape[1]))
-    rows_at, columns_at = (scores >= floor).nonzero(as_tuple=True)
-    values = scores[rows_at, columns_at].cpu().numpy()
-    rows, columns = rows_at.cpu().numpy(), columns_at.cpu().numpy()
-    counts = np.bincount(rows, minlength=len(scores))
-    keys = np.full((len(scores), counts.max()), _LEAST)
-    keys[rows, np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)] = _keys(values, columns + first)
-    keys = np.concatenate([best, keys], axis=1)
-    return np.partition(keys, -k, axis=1)[:, -k:] if keys.shape[1] > k else keys
+def _chooser(device: str) -> torch.device:
+    """Where the best are chosen: where similarities are computed, if there is a tile for it."""
+    computing = torch.device(device)
+    return computing if computing.type in TILES else torch.device("cpu")
 
 
-def _keys(scores: FloatArray, places: IntArray) -> IntArray:
-    """One whole number for score and place: greater for a greater score, then for an earlier place.
-
-    A float's bits, read as an integer, order like the float once those of negative numbers are turned over.
-    """
-    bits = (scores + np.float32(0)).view(np.int32)  # + 0 makes -0.0 equal to 0.0
-    ordered = np.where(bits < 0, bits ^ _SIGN_FREE, bits).astype(np.int64)
-    return (ordered << 32) | (_LOW - places)
+def _tensor(array: npt.NDArray[np.generic], device: str | torch.device) -> Tensor:
+    """An array where it is computed on; a copy of one that may not be written to."""
+    return torch.from_numpy(array if array.flags.writeable else array.copy()).to(device)
 
 
-def _decode(keys: IntArray, order: IntArray) -> Rankings:
-    keys = -np.sort(-keys, axis=1)
-    ordered = (keys >> 32).astype(np.int32)
-    scores = np.where(ordered < 0, ordered ^ _SIGN_FREE, ordered).view(np.float32)
-    return Rankings(order[_LOW - (keys & _LOW)], scores)
+def _decoded(keys: Tensor, order: IntArray) -> Rankings:
+    """The rankings of sorted keys."""
+    there = (keys > LEAST).cpu().numpy()
+    ranks = (LOW - (keys & LOW)).cpu().numpy()
+    scores = scores_of(keys).cpu().numpy()
+    return Rankings(np.where(there, order[np.where(there, ranks, 0)], -1), np.where(there, scores, np.float32(-np.inf)))
 
 
 def _joined(parts: list[Rankings]) -> Rankings:

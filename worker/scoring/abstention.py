@@ -1,11 +1,11 @@
 """Could the model keep silent on the queries it fails? Normalised areas under abstention curves."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import auc
 
 RATES: Final = np.linspace(0, 1, 11)[:-1]
 
@@ -29,15 +29,15 @@ def naucs(scores: npt.NDArray[np.float32], metrics: Mapping[str, Values]) -> dic
     Reference:
         Gisserot-Boukhlef et al. 2024, arXiv 2402.12997; MTEB 2.26.24, `evaluate_abstention`.
     """
-    by_confidence = confidences(scores)
+    ordered = {measure: _Ordered.by(confidence) for measure, confidence in confidences(scores).items()}
     found = {}
     for name, values in metrics.items():
         oracle = abstention_curve(values, values)
-        best, flat = auc(RATES, oracle), oracle[0] * (RATES[-1] - RATES[0])
+        best, flat = np.trapezoid(oracle, RATES), oracle[0] * (RATES[-1] - RATES[0])
         if best == flat:
             continue
-        for measure, confidence in by_confidence.items():
-            area = auc(RATES, abstention_curve(confidence, values))
+        for measure, confidence in ordered.items():
+            area = np.trapezoid(confidence.curve(values), RATES)
             found[f"nauc_{name}_{measure}"] = float((area - flat) / (best - flat))
     return found
 
@@ -80,10 +80,33 @@ def abstention_curve(confidence: Values, values: Values) -> Values:
         >>> abstention_curve(np.array([0.1, 0.9]), np.array([0.0, 1.0]))[[0, -1]].tolist()
         [0.5, 1.0]
     """
-    order = np.argsort(confidence, kind="stable")
-    ordered = confidence[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    sizes = np.diff(np.r_[starts, len(ordered)])
-    shared = np.repeat(np.add.reduceat(values[order], starts) / sizes, sizes)
-    dropped = [min(round(rate * len(ordered)), len(ordered) - 1) for rate in RATES]
-    return np.array([shared[first:].mean() for first in dropped])
+    return _Ordered.by(confidence).curve(values)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ordered:
+    """Queries from the least to the most confident, in groups of equal confidence.
+
+    Attributes:
+        order: shape (n,), their rows.
+        starts: shape (groups,), where each group begins.
+        sizes: shape (groups,).
+    """
+
+    order: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
+
+    @classmethod
+    def by(cls, confidence: Values) -> "_Ordered":
+        """In order of that confidence."""
+        order = np.argsort(confidence, kind="stable")
+        ordered = confidence[order]
+        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+        return cls(order, starts, np.diff(np.r_[starts, len(ordered)]))
+
+    def curve(self, values: Values) -> Values:
+        """See `abstention_curve`."""
+        shared = np.repeat(np.add.reduceat(values[self.order], self.starts) / self.sizes, self.sizes)
+        dropped = [min(round(rate * len(shared)), len(shared) - 1) for rate in RATES]
+        return np.array([shared[first:].mean() for first in dropped])

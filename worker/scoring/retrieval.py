@@ -1,7 +1,8 @@
-"""Retrieval: does the model put the relevant documents first? trec_eval's metrics, computed on arrays."""
+"""Retrieval and reranking: does the model put the relevant documents first? trec_eval's metrics, on arrays."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from app.core.records import RetrievalData
 from app.core.task_types import RETRIEVAL_CUTOFFS
-from worker.encoders.base import IntArray
+from worker.encoders.base import FloatArray, IntArray
 from worker.scoring.abstention import naucs
 from worker.scoring.base import CellScores, Part, Source, Tick
 from worker.search import Rankings
@@ -39,21 +40,31 @@ class Judgements:
 
 
 class RetrievalTask:
-    """See `worker.scoring.base.Task`."""
+    """See `worker.scoring.base.Task`. Also for reranking, where each query ranks its own candidates.
+
+    Args:
+        main_metric: one of those that each query has a value of.
+    """
+
+    def __init__(self, main_metric: str) -> None:
+        self._main_metric = main_metric
 
     def parts(self, data: RetrievalData) -> tuple[Part, ...]:
         """The judged queries and all documents."""
         rows = judged_queries(data)
         return (
-            Part("query", "query", tuple(data.queries[row].text for row in rows)),
+            Part("query", "query", tuple(data.queries[row].full_text for row in rows)),
             Part("document", "document", tuple(document.full_text for document in data.documents)),
         )
 
-    def score(self, data: RetrievalData, source: Source, tick: Tick) -> CellScores:  # noqa: ARG002 -- it is one step
-        """See `score`; `query` is added, the query's place in the dataset."""
+    def score(self, data: RetrievalData, source: Source, tick: Tick) -> CellScores:
+        """See `metrics` and `evidence`; an example's value is its main metric."""
         rows = judged_queries(data)
-        scores = score(source.rankings(data, TOP_K), judgements(data, rows))
-        return replace(scores, arrays={"query": np.array(rows, np.int32), **scores.arrays})
+        rankings = ranked(data, rows, source)
+        tick()
+        values = per_query(rankings, judgements(data, rows))
+        arrays = evidence(rows, values[self._main_metric], rankings)
+        return CellScores(metrics(rankings.scores, values), "queries", arrays)
 
 
 def judged_queries(data: RetrievalData) -> list[int]:
@@ -61,108 +72,155 @@ def judged_queries(data: RetrievalData) -> list[int]:
     return [row for row, query in enumerate(data.queries) if data.qrels.get(query.id)]
 
 
+def candidate_places(data: RetrievalData, rows: Sequence[int]) -> list[IntArray | None]:
+    """For some of the queries the positions of their candidates, each once; None for a query that is not mentioned."""
+    places, candidates = _places(data), data.candidates or {}
+    listed = (candidates.get(data.queries[row].id) for row in rows)
+    return [
+        None if documents is None else np.array([places[document] for document in dict.fromkeys(documents)], np.int64)
+        for documents in listed
+    ]
+
+
 def judgements(data: RetrievalData, rows: Sequence[int]) -> Judgements:
     """The judgements of some of the queries, as arrays."""
-    places = {document.id: place for place, document in enumerate(data.documents)}
-    judged = [
-        (number, places.get(document, -1), relevance)
-        for number, row in enumerate(rows)
-        for document, relevance in data.qrels[data.queries[row].id].items()
-    ]
-    queries, documents, relevance = np.array(judged, np.int64).reshape(-1, 3).T
-    return Judgements(queries, documents, relevance, len(rows))
+    places = _places(data)
+    judged = [data.qrels[data.queries[row].id] for row in rows]
+    documents = (places.get(document, -1) for document in chain.from_iterable(judged))
+    return Judgements(
+        np.repeat(np.arange(len(judged)), [len(documents) for documents in judged]),
+        np.fromiter(documents, np.int64),
+        np.fromiter(chain.from_iterable(documents.values() for documents in judged), np.int64),
+        len(rows),
+    )
 
 
-def score(rankings: Rankings, judged: Judgements) -> CellScores:
-    """Means over the queries of ndcg, map, recall, precision, mrr and hit_rate at 1, 3, 5, 10, 20, 100 and 1000.
+def ranked(data: RetrievalData, rows: Sequence[int], source: Source) -> Rankings:
+    """The 1000 best documents of some of the queries; of these one with the query's own id is dropped, if asked for."""
+    rankings = source.rankings(data, TOP_K)
+    if not data.ignore_identical_ids:
+        return rankings
+    places = _places(data)
+    own = np.array([places.get(data.queries[row].id, -1) for row in rows], np.int64)
+    return rankings.without((rankings.documents == own[:, None]) & (own >= 0)[:, None])
 
-    `ndcg_at_10` is the main metric; gains are linear. `accuracy` is recall_at_1. A query without a relevant
-    document has 0 everywhere. As in MTEB, means are rounded to five decimals, except those of mrr. The `nauc_*`
-    are areas under abstention curves (`worker.scoring.abstention`); undefined ones are left out.
+
+def evidence(rows: Sequence[int], values: Values, rankings: Rankings) -> dict[str, npt.NDArray[Any]]:
+    """What is kept of each query.
+
+    Returns:
+        Its place in the dataset (`query`), its `value`, its top 100 documents (`ranking`, places in the corpus, -1
+        for none) and their scores (`ranking_scores`).
+    """
+    return {
+        "query": np.array(rows, np.int32),
+        "value": values,
+        "ranking": rankings.documents[:, :KEPT].astype(np.int32),
+        "ranking_scores": rankings.scores[:, :KEPT],
+    }
+
+
+def metrics(scores: FloatArray, values: Mapping[str, Values]) -> dict[str, float]:
+    """The means of what `per_query` gives, `accuracy` (recall_at_1) and the areas under abstention curves.
+
+    As in MTEB, means are rounded to five decimals, except those of mrr. The areas (`nauc_*`, see
+    `worker.scoring.abstention`) are of all but hit_rate; undefined ones are left out.
+
+    Args:
+        scores: shape (n, k), of the rankings.
+        values: of the same n queries, at least one.
+
+    Returns:
+        Metrics in [0, 1] (nauc: at most 1), higher is better.
+
+    Reference:
+        MTEB 2.26.24, `calculate_retrieval_scores`.
+    """
+    found = {}
+    for name, column in values.items():
+        mean = sum(column.tolist()) / len(column)
+        found[name] = mean if name.startswith("mrr") else round(mean, 5)
+    found["accuracy"] = found["recall_at_1"]
+    return found | naucs(scores, {name: column for name, column in values.items() if "hit_rate" not in name})
+
+
+def per_query(rankings: Rankings, judged: Judgements) -> dict[str, Values]:
+    """ndcg, map, recall, precision, mrr and hit_rate at 1, 3, 5, 10, 20, 100 and 1000 of each query.
+
+    Gains are linear: ndcg = sum of relevance / log2(rank + 1) over that of the best order. A query without a relevant
+    document has 0 everywhere, and so has one whose ranking is empty.
 
     Args:
         rankings: shape (n, k), best first, ties already broken.
         judged: for the same queries and corpus.
 
     Returns:
-        Metrics in [0, 1] (nauc: at most 1), higher is better. For each query its ndcg_at_10 (`value`), its top 100
-        documents (`ranking`, places in the corpus, -1 for none) and their scores (`ranking_scores`).
+        Shape (n,) by `name_at_cutoff`, each in [0, 1], higher is better.
 
     Reference:
-        trec_eval 9 by way of pytrec_eval; Järvelin and Kekäläinen 2002; MTEB 2.26.24, `AbsTaskRetrieval`.
+        trec_eval 9 by way of pytrec_eval; Järvelin and Kekäläinen 2002.
 
     Example:
         >>> rankings = Rankings(np.array([[1, 0]]), np.array([[0.9, 0.1]], dtype=np.float32))
         >>> one = np.array([0])
-        >>> round(score(rankings, Judgements(one, one, one + 1, 1)).metrics["ndcg_at_10"], 5)
-        0.63093
+        >>> per_query(rankings, Judgements(one, one, one + 1, 1))["ndcg_at_10"].round(5).tolist()
+        [0.63093]
     """
-    values = per_query(rankings, judged)
-    metrics = {}
-    for name, column in values.items():
-        mean = sum(column.tolist()) / judged.count
-        metrics[name] = mean if name.startswith("mrr") else round(mean, 5)
-    metrics["accuracy"] = metrics["recall_at_1"]
-    metrics |= naucs(rankings.scores, {name: column for name, column in values.items() if "hit_rate" not in name})
-    arrays: dict[str, npt.NDArray[Any]] = {
-        "value": values["ndcg_at_10"],
-        "ranking": rankings.documents[:, :KEPT].astype(np.int32),
-        "ranking_scores": rankings.scores[:, :KEPT],
-    }
-    return CellScores(metrics, "queries", arrays)
-
-
-def per_query(rankings: Rankings, judged: Judgements) -> dict[str, Values]:
-    """Every metric's value for each query, shape (n,), by `name_at_cutoff`."""
-    relevance = _found_relevance(rankings.documents, judged)
-    relevant = relevance > 0
+    rows, ranks, relevance = _hits(rankings.documents, judged)
+    number = np.arange(1, len(rows) + 1) - np.searchsorted(rows, rows)
+    gain = _sums(rows, ranks, relevance / np.log2(ranks + 1), judged.count)
+    ideal = _sums(*_ideal(judged), judged.count)
+    found = _sums(rows, ranks, np.ones(len(rows)), judged.count)
+    precision = _sums(rows, ranks, number / ranks, judged.count)
+    first = _sums(rows, ranks, (number == 1) / ranks, judged.count)
     wanted = np.bincount(judged.queries[judged.relevance > 0], minlength=judged.count)
-    ranks = np.arange(1, relevance.shape[1] + 1)
-    found = np.cumsum(relevant, axis=1)
-    gain = np.cumsum(np.maximum(relevance, 0) / np.log2(ranks + 1), axis=1)
-    ideal_relevance = _ideal_relevance(judged)
-    ideal = np.cumsum(ideal_relevance / np.log2(np.arange(2, ideal_relevance.shape[1] + 2)), axis=1)
-    precision = np.cumsum(np.where(relevant, found / ranks, 0.0), axis=1)
-    first = np.where(relevant.any(axis=1), relevant.argmax(axis=1) + 1, np.iinfo(np.int64).max)
-    columns: dict[str, dict[int, Values]] = {"ndcg": {}, "map": {}, "recall": {}, "precision": {}, "mrr": {}}
-    columns["hit_rate"] = {}
-    for cutoff in RETRIEVAL_CUTOFFS:
-        columns["ndcg"][cutoff] = _ratio(_at(gain, cutoff), _at(ideal, cutoff))
-        columns["map"][cutoff] = _ratio(_at(precision, cutoff), wanted)
-        columns["recall"][cutoff] = _ratio(_at(found, cutoff), wanted)
-        columns["precision"][cutoff] = _at(found, cutoff) / cutoff
-        columns["mrr"][cutoff] = np.where(first <= cutoff, 1.0 / first, 0.0)
-        columns["hit_rate"][cutoff] = (first <= cutoff).astype(np.float64)
+    columns: dict[str, dict[int, Values]] = {
+        "ndcg": {cutoff: _ratio(gain[cutoff], ideal[cutoff]) for cutoff in RETRIEVAL_CUTOFFS},
+        "map": {cutoff: _ratio(precision[cutoff], wanted) for cutoff in RETRIEVAL_CUTOFFS},
+        "recall": {cutoff: _ratio(found[cutoff], wanted) for cutoff in RETRIEVAL_CUTOFFS},
+        "precision": {cutoff: found[cutoff] / cutoff for cutoff in RETRIEVAL_CUTOFFS},
+        "mrr": first,
+        "hit_rate": {cutoff: (found[cutoff] > 0).astype(np.float64) for cutoff in RETRIEVAL_CUTOFFS},
+    }
     return {f"{name}_at_{cutoff}": values for name, by in columns.items() for cutoff, values in by.items()}
 
 
-def _found_relevance(documents: IntArray, judged: Judgements) -> IntArray:
-    """Shape (n, k): the relevance of every ranked document; 0 for one that was not judged."""
-    if not documents.size or not len(judged.queries):
-        return np.zeros((judged.count, max(1, documents.shape[1])), np.int64)
-    width = max(int(documents.max()), int(judged.documents.max())) + 2
-    known = judged.queries * width + judged.documents + 1
-    order = np.argsort(known, kind="stable")
-    keys = np.arange(judged.count)[:, None] * width + documents + 1
+def _places(data: RetrievalData) -> dict[str, int]:
+    """Each document's position by its id."""
+    return {document.id: place for place, document in enumerate(data.documents)}
+
+
+def _hits(documents: IntArray, judged: Judgements) -> tuple[IntArray, IntArray, IntArray]:
+    """The relevant documents that were ranked: row, rank (from 1) and relevance, ordered by row, then rank."""
+    chosen = (judged.relevance > 0) & (judged.documents >= 0)
+    queries, relevant, relevance = judged.queries[chosen], judged.documents[chosen], judged.relevance[chosen]
+    width = int(max(documents.max(initial=0), relevant.max(initial=0))) + 2  # so that -1 is nobody's place
+    somewhere = np.zeros(width, np.bool_)
+    somewhere[relevant] = True
+    rows, columns = np.nonzero(somewhere[documents])  # few are left to be looked up one by one
+    keys, known = rows * width + documents[rows, columns], queries * width + relevant
+    order = np.argsort(known)
     place = np.minimum(np.searchsorted(known[order], keys), len(known) - 1)
-    hit = (known[order][place] == keys) & (documents >= 0)
-    return np.where(hit, judged.relevance[order][place], 0)
+    hit = known[order][place] == keys
+    return rows[hit], columns[hit] + 1, relevance[order][place][hit]
 
 
-def _ideal_relevance(judged: Judgements) -> IntArray:
-    """Shape (n, w): each query's positive relevances in falling order, then zeros."""
+def _ideal(judged: Judgements) -> tuple[IntArray, IntArray, Values]:
+    """The best order: row, rank and gain of every relevant document."""
     order = np.lexsort((-judged.relevance, judged.queries))
     order = order[judged.relevance[order] > 0]
-    queries = judged.queries[order]
-    place = np.arange(len(queries)) - np.searchsorted(queries, queries)
-    ideal = np.zeros((judged.count, int(place.max(initial=0)) + 1), np.int64)
-    ideal[queries, place] = judged.relevance[order]
-    return ideal
+    rows = judged.queries[order]
+    ranks = np.arange(1, len(rows) + 1) - np.searchsorted(rows, rows)
+    return rows, ranks, judged.relevance[order] / np.log2(ranks + 1)
 
 
-def _at(cumulative: npt.NDArray[np.generic], cutoff: int) -> Values:
-    """The column of a cutoff; the last one where there are fewer."""
-    return cumulative[:, min(cutoff, cumulative.shape[1]) - 1].astype(np.float64)
+def _sums(rows: IntArray, ranks: IntArray, weights: Values, count: int) -> dict[int, Values]:
+    """By cutoff: each row's sum of the weights up to that rank, added up in order of rank."""
+    sums: dict[int, Values] = {}
+    for cutoff in RETRIEVAL_CUTOFFS:
+        near = ranks <= cutoff
+        sums[cutoff] = np.bincount(rows[near], weights[near], minlength=count).astype(np.float64)
+    return sums
 
 
 def _ratio(part: Values, whole: npt.NDArray[np.generic]) -> Values:

@@ -1,26 +1,19 @@
 """Semantic textual similarity: does the model order sentence pairs as people do?"""
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from scipy.sparse import issparse
 from scipy.stats import rankdata
-from sklearn.metrics.pairwise import (
-    paired_cosine_distances,
-    paired_euclidean_distances,
-    paired_manhattan_distances,
-)
-from sklearn.preprocessing import normalize
-from torch.nn.functional import normalize as torch_normalize
 
 from app.core.records import StsData
 from worker.encoders.base import Similarity
-from worker.scoring.base import CellScores, Matrix, Part, Source, Tick
+from worker.scoring.base import CellScores, Part, Source, Tick
+from worker.scoring.similarity import Pairs, compare, cosine, euclidean, gather_pairs, manhattan, own
 
-Values = npt.NDArray[np.floating[Any]]
+_MAIN: Final = "cosine_spearman"
 
 
 class StsTask:
@@ -33,55 +26,46 @@ class StsTask:
             Part("sentence2", None, tuple(pair.sentence2 for pair in data.pairs)),
         )
 
-    def score(self, data: StsData, source: Source, tick: Tick) -> CellScores:  # noqa: ARG002 -- it is one step
+    def score(self, data: StsData, source: Source, tick: Tick) -> CellScores:
         """See `score`."""
         first, second = self.parts(data)
-        sentences = (*first.texts, *second.texts)
-        return score(
-            source.vectors(first.texts, None, sentences),
-            source.vectors(second.texts, None, sentences),
-            [pair.score for pair in data.pairs],
-            source.similarity,
-        )
+        pairs = gather_pairs(source, first.texts, second.texts)
+        return score(pairs, [pair.score for pair in data.pairs], source.similarity, tick)
 
 
-def score(first: Matrix, second: Matrix, gold: Sequence[float], similarity: Similarity = "cosine") -> CellScores:
+def score(pairs: Pairs, gold: Sequence[float], similarity: Similarity, tick: Tick) -> CellScores:
     """Correlations of gold scores with cosine, Manhattan, Euclidean and the model's own similarity.
 
-    `cosine_spearman` is the main metric. A text without words (lexical models) has the cosine 0 with every other.
+    `cosine_spearman` is the main metric.
 
     Args:
-        first: shape (n, d), the first sentences' vectors.
-        second: shape (n, d), the second ones'.
+        pairs: n of them.
         gold: n scores on any scale; higher is more alike.
         similarity: the model's own, for `pearson` and `spearman`.
+        tick: see `Tick`.
 
     Returns:
-        Eight correlations in [-1, 1], higher is better; NaN where one side is constant. For each pair its cosine
-        (`similarity`) and its gold score (`gold`).
+        Eight correlations in [-1, 1], higher is better; those where one side is constant are left out, but for the
+        main one, which is NaN. For each pair its cosine (`similarity`) and its gold score (`gold`).
 
     Reference:
         Agirre et al. 2012, SemEval-2012 Task 6; MTEB 2.26.24, `AbsTaskSTS`.
 
     Example:
-        >>> first = np.array([[1, 0], [1, 0], [1, 0]], dtype=np.float32)
-        >>> second = np.array([[1, 0], [1, 1], [0, 1]], dtype=np.float32)
-        >>> round(score(first, second, [5, 3, 0]).metrics["cosine_spearman"], 6)
+        >>> vectors = np.array([[1, 0], [1, 1], [0, 1]], dtype=np.float32)
+        >>> pairs = Pairs(vectors, np.array([0, 0, 0]), np.array([0, 1, 2]))
+        >>> round(score(pairs, [5, 3, 0], "cosine", lambda: None).metrics["cosine_spearman"], 6)
         1.0
     """
-    cosine = _cosine(first, second)
-    found = {
-        "": _own(first, second, similarity),
-        "cosine_": cosine,
-        "manhattan_": -paired_manhattan_distances(first, second),
-        "euclidean_": -paired_euclidean_distances(first, second),
-    }
+    measures = {"": own(similarity), "cosine_": cosine, "manhattan_": manhattan, "euclidean_": euclidean}
+    found = compare(pairs, measures, tick)
     scores = np.asarray(gold, dtype=np.float64)
     metrics = {}
     for prefix, values in found.items():
         metrics[f"{prefix}pearson"] = pearson(values, scores)
         metrics[f"{prefix}spearman"] = spearman(values, scores)
-    return CellScores(metrics, "pairs", {"similarity": cosine.astype(np.float32), "gold": scores})
+    defined = {name: value for name, value in metrics.items() if name == _MAIN or not math.isnan(value)}
+    return CellScores(defined, "pairs", {"similarity": found["cosine_"].astype(np.float32), "gold": scores})
 
 
 def pearson(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
@@ -121,29 +105,3 @@ def spearman(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
         1.0
     """
     return pearson(rankdata(x), rankdata(y))
-
-
-def _cosine(first: Matrix, second: Matrix) -> Values:
-    if issparse(first):
-        products: Values = normalize(first).multiply(normalize(second)).sum(axis=1)
-        return np.asarray(products).ravel()
-    cosine: Values = 1 - paired_cosine_distances(first, second)
-    return cosine
-
-
-def _own(first: Matrix, second: Matrix, similarity: Similarity) -> Values:
-    """Shape (n,), as sentence-transformers computes a model's pairwise similarity."""
-    if issparse(first):
-        return _cosine(first, second)
-    a, b = torch.from_numpy(first), torch.from_numpy(second)
-    match similarity:
-        case "cosine":
-            values = (torch_normalize(a, dim=1) * torch_normalize(b, dim=1)).sum(dim=1)
-        case "dot":
-            values = (a * b).sum(dim=1)
-        case "euclidean":
-            values = -torch.sqrt(((a - b) ** 2).sum(dim=1))
-        case "manhattan":
-            values = -(a - b).abs().sum(dim=1)
-    array: Values = values.numpy()
-    return array
