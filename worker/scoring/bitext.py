@@ -75,7 +75,7 @@ def score(pairs: Pairs, similarity: Similarity, tick: Tick) -> CellScores:
         "score": alike,
         "correct": correct,
     }
-    return CellScores(metrics, "pairs", arrays)
+    return CellScores(metrics, "sentences", arrays)
 
 
 def neighbours(pairs: Pairs, similarity: Similarity, tick: Tick) -> tuple[IntArray, FloatArray]:
