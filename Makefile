@@ -10,7 +10,7 @@ INSTALL := $(PIP) install --constraint constraints.txt --editable
 LOCKS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint constraints clean
+.PHONY: help up test lint parity bench constraints clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -28,6 +28,12 @@ lint: $(VENV)/lint.installed ## Check style, types, imports and templates
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/djlint --lint --quiet templates
+
+parity: $(VENV)/test.installed ## Lay our scores beside mteb's on the public sets; every metric: make parity ARGS="--all"
+	@HF_HUB_OFFLINE=1 TQDM_DISABLE=1 $(BIN)/python -m bench.parity $(ARGS)
+
+bench: $(VENV)/test.installed ## Measure speed and memory and write docs/performance.md; one thing: make bench ARGS="retrieval"
+	@$(BIN)/python -m bench $(ARGS)
 
 constraints: | $(BIN)/pip ## Write constraints.txt anew, with the newest versions that fit together
 	$(PYTHON) -m venv --clear build/constraints

@@ -1,4 +1,4 @@
-"""`touchstone`: up, serve, worker, migrate, evaluate, import, export, user, doctor."""
+"""`touchstone`: up, serve, worker, migrate, evaluate, import, export, user, vectors, doctor."""
 
 import errno
 import json
@@ -19,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.errors import AppError
 from app.settings import Settings, get_settings
+from app.vectors_command import vectors_cli
 
 if TYPE_CHECKING:
     from app.db.session import Database
@@ -35,6 +36,7 @@ user_cli = typer.Typer(help="People and their ways in.", no_args_is_help=True)
 cli.add_typer(export_cli, name="export")
 cli.add_typer(import_cli, name="import")
 cli.add_typer(user_cli, name="user")
+cli.add_typer(vectors_cli, name="vectors")
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of all data; TOUCHSTONE_DATA_DIR otherwise.")]
 

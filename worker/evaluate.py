@@ -88,12 +88,12 @@ def evaluate(
     device: str = "auto",
     batch_tokens: int = 0,
     language: str | None = None,
-    loader: Callable[[ModelSpec, str, int, str | None], Encoder | LexicalEncoder] = load,
+    loader: Callable[[ModelSpec, str, int, str | None, Path | None], Encoder | LexicalEncoder] = load,
 ) -> Evaluation:
     """Score a model on a dataset.
 
     Args:
-        dataset: of a task type that is scored.
+        dataset: of any task type.
         spec: the model.
         progress: see `Progress`; what its `check` raises ends the run, and what was encoded stays in the store.
         encoder: instead of loading one.
@@ -101,25 +101,28 @@ def evaluate(
         device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
         batch_tokens: padded tokens a batch; 0 chooses for the device.
         language: of the dataset (ISO 639-3), if it is in exactly one; for BM25.
-        loader: what loads the model; a worker keeps the last one it loaded.
+        loader: what loads the model (`worker.encoders.load`).
 
     Raises:
         RunFailure: any of its codes but `worker_lost` and `dataset_missing`.
     """
-    main_metric, task = _task(dataset.task_type)
+    main_metric, task = find_task_type(dataset.task_type).main_metric, TASKS[dataset.task_type]
     stages = _Stages(progress)
     with ExitStack() as stack:
         stages.begin("load", 0)
-        model = encoder or loader(spec, device, batch_tokens, language)
+        model = encoder or loader(spec, device, batch_tokens, language, store)
         root = store or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="touchstone-")))
-        source = _source(model, spec, dataset.task_type, root, stages)
+        source = _source(model, spec, dataset.task_type, root, stages, durable=store is not None)
         parts = [task.parts(cell.data) for cell in dataset.cells]
         source.prepare(parts)
-        found = [(cell, _score(cell, task, source, stages)) for cell in dataset.cells]
+        found = []
+        for cell, own in zip(dataset.cells, parts, strict=True):
+            source.enter_cell(own)
+            found.append((cell, _score(cell, task, source, stages)))
         stages.end()
     provenance = {
         "model": spec.name,
-        **_facts(model),
+        **_facts(model, spec),
         "prompts": _prompts(source, parts[0]),
         **asdict(source.counts),
         **stages.costs(),
@@ -185,24 +188,13 @@ class _Stages:
         return costs
 
 
-def _task(name: str) -> tuple[str, Task[Any]]:
-    task = TASKS.get(name)
-    if task is None:
-        raise RunFailure(
-            f"{name} cannot be scored by this version.",
-            code="unsupported",
-            remedy=f"It scores {', '.join(TASKS)}.",
-        )
-    return find_task_type(name).main_metric, task
-
-
 def _source(
-    model: Encoder | LexicalEncoder, spec: ModelSpec, task_type: str, root: Path, stages: _Stages
+    model: Encoder | LexicalEncoder, spec: ModelSpec, task_type: str, root: Path, stages: _Stages, *, durable: bool
 ) -> DenseSource | LexicalSource:
     if isinstance(model, LexicalEncoder):
         return LexicalSource(model, stages)
     stages.watch_device(model.device)
-    return DenseSource(model, spec, task_type, root, stages)
+    return DenseSource(model, spec, task_type, root, stages, durable=durable)
 
 
 def _score(cell: Cell, task: Task[Any], source: DenseSource | LexicalSource, stages: _Stages) -> CellScores:
@@ -212,14 +204,15 @@ def _score(cell: Cell, task: Task[Any], source: DenseSource | LexicalSource, sta
     return scores
 
 
-def _facts(model: Encoder | LexicalEncoder) -> dict[str, Any]:
+def _facts(model: Encoder | LexicalEncoder, spec: ModelSpec) -> dict[str, Any]:
     """What the model is and how it runs."""
     if isinstance(model, LexicalEncoder):
-        facts: dict[str, Any] = dict.fromkeys(("dtype", "batch_tokens", "max_tokens", "dimensions"))
+        facts: dict[str, Any] = dict.fromkeys(("dtype", "precision", "batch_tokens", "max_tokens", "dimensions"))
         facts |= {"device": "cpu", "similarity": "bm25", "backend": "bm25s"}
     else:
         facts = {
             "dtype": model.dtype,
+            "precision": spec.precision,
             "device": model.device,
             "batch_tokens": model.batch_tokens,
             "max_tokens": model.max_tokens,
@@ -245,6 +238,6 @@ def _check_finite(scores: CellScores, cell: Cell) -> None:
             f"{bad} of {cell.split}/{cell.subset} is undefined: the model finds all examples equally alike "
             "(or all gold scores are the same).",
             code="bad_embeddings",
-            remedy="Check the prompt and the dtype; a model that gives every text the same vector cannot be scored.",
+            remedy="Check prompt, dtype and precision; a model that gives every text the same vector cannot be scored.",
             details={"metric": bad, "split": cell.split, "subset": cell.subset},
         )

@@ -6,29 +6,30 @@ import logging
 import os
 import shutil
 import sys
-import tempfile
 import time
 import warnings
-import zipfile
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_args
 
 import typer
 
-from app.core.formats import InvalidFile, Limits, ReadResult, Row, read_dataset
-from app.core.records import ClassificationData, Dataset, StsData
+from app.core.formats import Choices, InvalidFile, Limits, Row, read_dataset
+from app.core.records import Dataset
 from app.errors import AppError, Invalid
-from worker.encoders.base import ModelSpec
+from worker import evaluate_report, guessing
+from worker.encoders.base import ModelSpec, Precision
 
 if TYPE_CHECKING:
     from worker.evaluate import Evaluation
 
 BASELINES = {"bm25": "baseline/bm25", "random": "baseline/random"}
+PRECISIONS = get_args(Precision)
 
-_SPLITS = {"test", "validation", "dev"}
-_CORPUS = "corpus.jsonl"
+_UsageError: Any = typer.BadParameter.__mro__[1]
+"""Of the click that typer brings along, and does not name."""
+
 _BAR = 30
 _REFRESH_SECONDS = 0.1
 
@@ -40,47 +41,66 @@ def evaluate(
     path: Annotated[Path, typer.Argument(help="A table, a zip, or a folder laid out like one.")],
     *,
     model: Annotated[str, typer.Option(help="A hub id (org/name), a folder, bm25 or random.")],
-    task_type: Annotated[
-        str, typer.Option(help="Retrieval, STS or Classification; told by the files if omitted.")
-    ] = "",
-    split: Annotated[str, typer.Option(help="The split of a folder to score; test if omitted.")] = "",
+    task_type: Annotated[str, typer.Option(help="Such as STS; told by the columns or files if omitted.")] = "",
+    split: Annotated[str, typer.Option(help="The splits to score, separated by commas; test if omitted.")] = "",
     prompt_query: Annotated[str | None, typer.Option(help="Put before queries, instead of the model's own.")] = None,
     prompt_document: Annotated[str | None, typer.Option(help="Put before documents, likewise.")] = None,
     dimensions: Annotated[int | None, typer.Option(min=1, help="Keep only the first dimensions.")] = None,
+    precision: Annotated[str, typer.Option(help=f"Of the vectors: {', '.join(PRECISIONS)}.")] = PRECISIONS[0],
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Read at most so many tokens of a text.")] = None,
     batch_tokens: Annotated[int, typer.Option(min=0, help="Tokens a batch; 0 = chosen for the device.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     language: Annotated[str | None, typer.Option(help="Of the texts, such as deu; for bm25.")] = None,
+    ignore_identical_ids: Annotated[
+        bool, typer.Option("--ignore-identical-ids", help="Never rank a document whose id is the query's.")
+    ] = False,
+    cluster_sets: Annotated[
+        int | None, typer.Option(min=1, help="Clustering: cut the rows into so many sets, each clustered as a whole.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    mteb_json: Annotated[Path | None, typer.Option(help="Also write the scores to this file, as mteb does.")] = None,
 ) -> None:
     """Score a model on a file or a folder, without a server."""
     began = time.monotonic()
-    with _quiet():
-        try:
-            read = _read(path, task_type, split)
-            spec = _spec(
-                model,
-                truncate_dim=dimensions,
-                max_tokens=max_tokens,
-                query_prompt=prompt_query,
-                document_prompt=prompt_document,
-            )
-            from worker.evaluate import evaluate as run  # noqa: PLC0415 -- torch, only for input that is in order
-
-            progress = _Bar() if sys.stderr.isatty() else _Silence()
-            evaluation = run(
-                read.dataset, spec, progress=progress, device=device, batch_tokens=batch_tokens, language=language
-            )
-            progress.end()
-        except InvalidFile as error:
-            _fail(_problem_line(error))
-        except AppError as error:
-            _fail(f"{error.message} {getattr(error, 'remedy', '')}".rstrip())
-        except KeyboardInterrupt:
-            _fail("Interrupted.", code=130)
+    splits = tuple(part.strip() for part in split.split(",") if part.strip())
+    with _quiet(), _one_line():
+        _check(precision, mteb_json)
+        read = _read(path, task_type, Choices(splits, ignore_identical_ids, cluster_sets))
+        spec = _spec(
+            model,
+            truncate_dim=dimensions,
+            precision=precision,
+            max_tokens=max_tokens,
+            query_prompt=prompt_query,
+            document_prompt=prompt_document,
+        )
+        evaluation = _evaluate(read.dataset, spec, device=device, batch_tokens=batch_tokens, language=language)
     seconds = time.monotonic() - began
-    report = _report(model, read.dataset, evaluation, seconds)
-    typer.echo(json.dumps(report, ensure_ascii=False) if as_json else "\n".join(_table(report)))
+    report = evaluate_report.report(model, read.dataset, evaluation, seconds)
+    lines = [json.dumps(report, ensure_ascii=False)] if as_json else [*evaluate_report.table(report), *read.notes]
+    typer.echo("\n".join(lines))
+    if mteb_json is not None:
+        name = path.resolve().stem
+        with _one_line():
+            evaluate_report.write_mteb(mteb_json, name, read.dataset, evaluation, seconds=seconds, language=language)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A dataset, and lines about how its file was understood."""
+
+    dataset: Dataset
+    notes: tuple[str, ...]
+
+
+def _evaluate(dataset: Dataset, spec: ModelSpec, **how: Any) -> "Evaluation":
+    from worker.evaluate import evaluate as run  # noqa: PLC0415 -- torch, only for input that is in order
+
+    progress = _Bar() if sys.stderr.isatty() else _Silence()
+    try:
+        return run(dataset, spec, progress=progress, **how)
+    finally:
+        progress.end()
 
 
 def _spec(model: str, **choices: Any) -> ModelSpec:
@@ -93,115 +113,45 @@ def _spec(model: str, **choices: Any) -> ModelSpec:
     return ModelSpec(model, **choices)
 
 
-def _read(path: Path, task_type: str, split: str) -> ReadResult:
+def _check(precision: str, mteb_json: Path | None) -> None:
+    """Refuse what would only be noticed after the work.
+
+    Raises:
+        Invalid: there is no such precision, or no folder for the file.
+    """
+    if precision not in PRECISIONS:
+        raise Invalid(f"There is no precision {precision!r}. Choose one of: {', '.join(PRECISIONS)}.")
+    if mteb_json is not None and (mteb_json.is_dir() or not mteb_json.absolute().parent.is_dir()):
+        raise Invalid(f"--mteb-json names a file to write, in a folder that exists; {mteb_json} is none.")
+
+
+def _read(path: Path, task_type: str, choices: Choices) -> _Read:
     """The dataset at a path.
 
     Raises:
-        InvalidFile: of the task type whose columns fit best.
-        Invalid: there is no such file, or its split cannot be chosen.
+        InvalidFile: what is wrong with it.
+        Invalid: there is no such file, or its columns belong to no task type.
     """
     if not path.exists():
         raise Invalid(f"There is no {path}.")
-    with _chosen_split(path, split) as chosen:
-        failures = []
-        for candidate in [task_type] if task_type else _candidates(chosen):
-            try:
-                return read_dataset(chosen, path.name, candidate, Limits(), read_parquet=_parquet_rows)
-            except InvalidFile as error:
-                failures.append(error)
-                if any(problem.code != "missing_column" for problem in error.problems):
-                    break
-        raise min(failures, key=lambda error: error.total)
-
-
-def _candidates(path: Path) -> list[str]:
-    """The task types that files with these names can be of."""
-    names: Iterable[str] = ()
-    if path.is_dir():
-        names = (file.name for file in path.rglob("*.jsonl"))
-    elif zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = [PurePosixPath(name).name for name in archive.namelist()]
-    return ["Retrieval"] if _CORPUS in names else ["STS", "Classification"]
-
-
-@contextlib.contextmanager
-def _chosen_split(path: Path, split: str) -> Iterator[Path]:
-    """The folder as it is without its other scored splits."""
-    if not split:
-        yield path
-        return
-    if not path.is_dir():
-        raise Invalid("--split chooses among the files of a folder; a single file has its split in a column.")
-    files = [file for file in path.rglob("*") if file.is_file()]
-    if not any(file.stem == split for file in files):
-        raise Invalid(f"There is no file for the split {split!r} in {path}.")
-    with tempfile.TemporaryDirectory(prefix="touchstone-") as made:
-        for file in files:
-            if file.stem == split or file.stem not in _SPLITS:
-                copy = Path(made) / file.relative_to(path)
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                copy.symlink_to(file.resolve())
-        yield Path(made)
+    told = ""
+    if not task_type:
+        guess = guessing.guess(path)
+        task_type = guess.task_type
+        told = f"Taken as {task_type}, by the {guess.told_by}. Another: --task-type."
+    try:
+        read = read_dataset(path, path.name, task_type, Limits(), read_parquet=_parquet_rows, choices=choices)
+    except InvalidFile as error:
+        raise Invalid(f"{_problem_line(error)} {told}") from error
+    notes = [told] if told else []
+    notes += [warned.message + (f" ({warned.count:,})" if warned.count > 1 else "") for warned in read.warnings]
+    return _Read(read.dataset, ("", *notes) if notes else ())
 
 
 def _parquet_rows(path: Path, limits: Limits) -> Iterator[Row]:
     from worker import parquet  # noqa: PLC0415 -- only for Parquet
 
     return parquet.read_rows(path, limits, filename=path.name)
-
-
-def _report(model: str, dataset: Dataset, evaluation: "Evaluation", seconds: float) -> dict[str, Any]:
-    """What is printed; with several subsets a score is the mean over those that have it."""
-    values: defaultdict[str, list[float]] = defaultdict(list)
-    cells: defaultdict[str, dict[str, float]] = defaultdict(dict)
-    for score in evaluation.scores:
-        values[score.metric].append(score.value)
-        cells[f"{score.split}/{score.subset}"][score.metric] = score.value
-    report: dict[str, Any] = {
-        "model": model,
-        "revision": evaluation.provenance["revision"],
-        "task_type": dataset.task_type,
-        "main_metric": evaluation.main_metric,
-        "main_score": evaluation.main_score,
-        "scores": {name: sum(found) / len(found) for name, found in values.items()},
-        "n": _count(dataset),
-        "seconds": round(seconds, 2),
-    }
-    return report if len(cells) == 1 else {**report, "cells": dict(cells)}
-
-
-def _count(dataset: Dataset) -> int:
-    """Scored examples: pairs, test texts or judged queries."""
-    total = 0
-    for cell in dataset.cells:
-        match cell.data:
-            case StsData(pairs):
-                total += len(pairs)
-            case ClassificationData(_, test):
-                total += len(test)
-            case retrieval:
-                total += sum(bool(retrieval.qrels.get(query.id)) for query in retrieval.queries)
-    return total
-
-
-def _table(report: dict[str, Any]) -> Iterator[str]:
-    """Lines for people; metrics with cutoffs become a grid, areas of abstention are left to the JSON."""
-    yield f"{report['model']} on {report['task_type']}, {report['n']:,} examples, {report['seconds']:,.1f} s"
-    yield f"{report['main_metric']}  {100 * report['main_score']:.2f}"
-    yield ""
-    grid: defaultdict[str, dict[int, float]] = defaultdict(dict)
-    for name, value in report["scores"].items():
-        metric, _, cutoff = name.partition("_at_")
-        if cutoff.isdigit():
-            grid[metric][int(cutoff)] = value
-        elif not name.startswith("nauc_"):
-            yield f"{name:<20}{100 * value:>8.2f}"
-    if grid:
-        cutoffs = sorted({cutoff for values in grid.values() for cutoff in values})
-        yield f"{'at':<20}" + "".join(f"{cutoff:>8}" for cutoff in cutoffs)
-        for metric, values in grid.items():
-            yield f"{metric:<20}" + "".join(f"{100 * values[cutoff]:>8.2f}" for cutoff in cutoffs)
 
 
 class _Silence:
@@ -265,6 +215,21 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
+@contextlib.contextmanager
+def _one_line() -> Iterator[None]:
+    """An expected failure becomes one line on standard error, and an exit code."""
+    try:
+        yield
+    except InvalidFile as error:
+        _fail(_problem_line(error))
+    except AppError as error:
+        _fail(f"{error.message} {getattr(error, 'remedy', '')}")
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}." if error.filename else str(error))
+    except KeyboardInterrupt:
+        _fail("Interrupted.", code=130)
+
+
 def _problem_line(error: InvalidFile) -> str:
     """The first problem with its place, and how many more there are."""
     first = error.problems[0]
@@ -279,8 +244,15 @@ def _fail(message: str, code: int = 1) -> NoReturn:
 
 
 def main() -> None:
-    """The command line."""
-    cli(prog_name="touchstone evaluate")
+    """The command line; a wrong option too is one line."""
+    try:
+        sys.exit(cli(prog_name="touchstone evaluate", standalone_mode=False))
+    except typer.Abort:
+        typer.echo("Interrupted.", err=True)
+        sys.exit(130)
+    except _UsageError as error:
+        typer.echo(error.format_message(), err=True)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,20 @@
-"""A run from texts to scores: it tells how far it is, resumes where it was cut off, and never publishes nonsense."""
+"""A run from texts to scores: only what the store lacks is encoded, and a result says what it depends on."""
 
 import json
 import math
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from sentence_transformers.util import quantize_embeddings
 
 from app.core.formats import canonical
-from app.core.records import Cell, Dataset, SentencePair, StsData
-from app.core.task_types import SCORED
-from app.errors import RunFailure
-from app.storage.embeddings import EmbeddingStore
+from app.core.records import Cell, Dataset, RetrievalData, SentencePair, StsData
+from app.core.task_types import TASK_TYPES
 from tests.worker.engine_world import (
     DIMENSIONS,
-    Cancelled,
     Recorder,
     classification_dataset,
     retrieval_dataset,
@@ -26,51 +22,13 @@ from tests.worker.engine_world import (
     write_model,
     write_router_model,
 )
-from worker.encoders import base, sources
-from worker.encoders.base import Batch, Encoder, ModelSpec
-from worker.encoders.random import RandomEncoder
-from worker.evaluate import Evaluation, evaluate
+from tests.worker.run_world import RANDOM, Words, as_values, drawn, run
+from worker.encoders import base, network
+from worker.encoders.base import ModelSpec
 from worker.scoring import TASKS
 
 DATASETS = {"STS": sts_dataset, "Classification": classification_dataset, "Retrieval": retrieval_dataset}
-RANDOM = ModelSpec("baseline/random", loader="random", source="builtin")
 BM25 = ModelSpec("baseline/bm25", loader="bm25", source="builtin")
-
-
-class Words(RandomEncoder):
-    """Random vectors with flaws to order; counts what it encodes, a few texts a batch."""
-
-    def __init__(self, *, flaws: dict[str, float] | None = None, constant: bool = False, prompt: str = "") -> None:
-        super().__init__(RANDOM)
-        self.flaws, self.constant, self.prompt = flaws or {}, constant, prompt
-        self.encoded: list[str] = []
-
-    def prompt_for(self, task_type: str, role: base.Role | None) -> str:
-        return f"{self.prompt}{role}: " if self.prompt and role else self.prompt
-
-    def token_counts(self, texts: Sequence[str], prompt: str = "") -> base.IntArray:
-        return np.array([len((prompt + text).split()) for text in texts], np.int64)
-
-    def batches(self, texts: Sequence[str], prompt: str = "", role: base.Role | None = None) -> Iterator[Batch]:
-        for start in range(0, len(texts), 3):
-            part = texts[start : start + 3]
-            vectors = RandomEncoder(RANDOM).encode([prompt + text for text in part])
-            if self.constant:
-                vectors = np.ones_like(vectors)
-            for row, text in enumerate(part):
-                if text in self.flaws:
-                    vectors[row] = self.flaws[text]
-            self.encoded += part
-            tokens = self.token_counts(part, prompt)
-            yield Batch(np.arange(start, start + len(part)), vectors, tokens, tokens > 4)
-
-
-def run(dataset: Dataset, spec: ModelSpec = RANDOM, **kwargs: Any) -> Evaluation:
-    return evaluate(dataset, spec, progress=kwargs.pop("progress", Recorder()), device="cpu", **kwargs)
-
-
-def as_values(evaluation: Evaluation) -> dict[tuple[str, str, str], float]:
-    return {(score.split, score.subset, score.metric): score.value for score in evaluation.scores}
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +38,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
 
 
 def test_every_scored_task_type_has_a_task() -> None:
-    assert set(TASKS) == {task_type.name for task_type in SCORED}
+    assert set(TASKS) == set(TASK_TYPES)
 
 
 @pytest.mark.parametrize("task_type", list(DATASETS))
@@ -108,6 +66,7 @@ def test_says_what_the_scores_depend_on(tiny: ModelSpec, tmp_path: Path) -> None
     expected = {
         "model": "local/tiny",
         "dtype": "float32",
+        "precision": "float32",
         "device": "cpu",
         "batch_tokens": 2048,
         "max_tokens": 32,
@@ -157,16 +116,33 @@ def test_a_second_run_takes_everything_from_the_store(tmp_path: Path) -> None:
 
     second = run(sts_dataset(), encoder=encoder, store=tmp_path, progress=progress)
 
-    assert encoder.encoded == []
+    assert (encoder.encoded, encoder.loaded) == ([], 0)
     assert ("encode", 0) in progress.stages
     assert as_values(second) == as_values(first)
-    counts = {name: second.provenance[name] for name in ("texts_total", "texts_encoded", "texts_from_store", "tokens")}
-    assert counts == {
-        "texts_total": 9,
-        "texts_encoded": 0,
-        "texts_from_store": 9,
-        "tokens": first.provenance["tokens"],
-    }
+    kept = ("texts_total", "texts_truncated", "tokens")
+    assert {name: second.provenance[name] for name in kept} == {name: first.provenance[name] for name in kept}
+    assert (second.provenance["texts_encoded"], second.provenance["texts_from_store"]) == (0, 9)
+
+
+def test_variants_of_a_stored_model_load_no_weights(
+    tiny: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(sts_dataset(), tiny, store=tmp_path)
+    monkeypatch.setattr(network, "seat", network.Seat())
+
+    for choices in ({}, {"truncate_dim": 4}, {"precision": "int8"}):
+        found = run(sts_dataset(), replace(tiny, **choices), store=tmp_path)
+        assert found.provenance["texts_from_store"] == 9
+
+    assert network.seat._network is None
+
+
+def test_tokens_beyond_the_limit_are_not_counted_as_read() -> None:
+    provenance = run(sts_dataset(), encoder=Words()).provenance
+
+    lengths = [3, 6, 3, 6, 3, 3, 2, 3, 2]
+    assert provenance["texts_truncated"] == sum(length > 4 for length in lengths)
+    assert provenance["tokens"] == sum(min(length, 4) for length in lengths)
 
 
 def test_a_grown_dataset_costs_only_its_new_texts(tmp_path: Path) -> None:
@@ -200,7 +176,7 @@ def test_what_changes_vectors_has_a_store_of_its_own(tiny: ModelSpec, tmp_path: 
     other = run(sts_dataset(), ModelSpec(tiny.name, source="folder", path=tiny.path, **choices), store=tmp_path)
 
     assert other.provenance["texts_from_store"] == 0
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.glob("*/store.json"))) == 2
 
 
 def test_a_model_with_routes_keeps_queries_and_documents_apart(tmp_path: Path) -> None:
@@ -209,7 +185,7 @@ def test_a_model_with_routes_keeps_queries_and_documents_apart(tmp_path: Path) -
     found = run(retrieval_dataset(), spec, store=tmp_path / "store")
 
     assert found.provenance["texts_encoded"] == 7
-    assert len(list((tmp_path / "store").iterdir())) == 2
+    assert len(list((tmp_path / "store").glob("*/store.json"))) == 2
     assert run(retrieval_dataset(), spec, store=tmp_path / "store").provenance["texts_from_store"] == 7
 
 
@@ -219,126 +195,6 @@ def test_baselines_of_words_store_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     assert found.provenance["similarity"] == "bm25"
     assert found.provenance["tokens"] > 7
-
-
-def test_a_run_cut_short_resumes_with_the_same_scores(tmp_path: Path) -> None:
-    undisturbed = run(sts_dataset(), encoder=Words())
-    with pytest.raises(Cancelled):
-        run(sts_dataset(), encoder=Words(), store=tmp_path, progress=Recorder(stop_after=3))
-    encoder = Words()
-
-    resumed = run(sts_dataset(), encoder=encoder, store=tmp_path)
-
-    assert len(encoder.encoded) == 6
-    assert resumed.provenance["texts_from_store"] == 3
-    assert as_values(resumed) == as_values(undisturbed)
-
-
-def test_segments_are_published_while_the_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    published: list[int] = []
-    append = EmbeddingStore.append
-
-    def counted(store: EmbeddingStore, hashes: Any, vectors: Any) -> None:
-        published.append(len(hashes))
-        append(store, hashes, vectors)
-
-    monkeypatch.setattr(EmbeddingStore, "append", counted)
-    monkeypatch.setattr(sources, "SEGMENT_TEXTS", 6)
-    run(sts_dataset(), encoder=Words(), store=tmp_path / "by count")
-    monkeypatch.setattr(sources, "SEGMENT_SECONDS", 0.0)
-    run(sts_dataset(), encoder=Words(), store=tmp_path / "by time")
-
-    assert published == [6, 3, 3, 3, 3]
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from tests.worker.engine_world import Recorder, sts_dataset
-from tests.worker.test_evaluate import Words, run
-from worker.encoders import sources
-sources.SEGMENT_TEXTS = 3
-
-class Fatal(Recorder):
-    def advance(self, done):
-        super().advance(done)
-        if self.stages[-1][0] == "encode" and done >= 6:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-run(sts_dataset(), encoder=Words(), store=Path(sys.argv[1]), progress=Fatal())
-"""
-
-
-def test_a_killed_run_resumes_with_the_same_scores(tmp_path: Path) -> None:
-    root = Path(__file__).resolve().parents[2]
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=root, check=False)
-    encoder = Words()
-
-    resumed = run(sts_dataset(), encoder=encoder, store=tmp_path)
-
-    assert killed.returncode == -9
-    assert len(encoder.encoded) == 3
-    assert as_values(resumed) == as_values(run(sts_dataset(), encoder=Words()))
-
-
-def test_stops_when_told_to(tmp_path: Path) -> None:
-    encoder = Words()
-
-    with pytest.raises(Cancelled):
-        run(sts_dataset(), encoder=encoder, store=tmp_path, progress=Recorder(stop_after=3))
-
-    assert len(encoder.encoded) == 3
-
-
-def test_asks_at_least_once_a_batch() -> None:
-    progress = Recorder()
-
-    run(sts_dataset(), encoder=Words(), progress=progress)
-
-    assert progress.done["encode"] == [3, 6, 9]
-    assert progress.checks >= 3
-
-
-@pytest.mark.parametrize(("value", "word"), [(math.nan, "NaN"), (math.inf, "infinite"), (0.0, "only zeros")])
-def test_bad_vectors_name_the_text(value: float, word: str, tmp_path: Path) -> None:
-    encoder = Words(flaws={"two blue dog": value})
-
-    with pytest.raises(RunFailure, match=word) as caught:
-        run(sts_dataset(), encoder=encoder, store=tmp_path)
-
-    assert caught.value.code == "bad_embeddings"
-    assert caught.value.details == {"part": "sentence2", "index": 2}
-    assert "sentence2 number 3" in caught.value.message
-    healthy = Words()
-    run(sts_dataset(), encoder=healthy, store=tmp_path)
-    assert "two blue dog" in healthy.encoded, "the bad vector was not stored"
-
-
-def test_a_model_that_finds_all_alike_has_no_score() -> None:
-    with pytest.raises(RunFailure, match="undefined") as caught:
-        run(sts_dataset(), encoder=Words(constant=True))
-
-    assert caught.value.code == "bad_embeddings"
-    assert caught.value.details["split"] == "test"
-
-
-def test_a_full_disk_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise RunFailure("full", code="disk_full")
-
-    monkeypatch.setattr(EmbeddingStore, "append", full)
-
-    with pytest.raises(RunFailure) as caught:
-        run(sts_dataset(), encoder=Words(), store=tmp_path)
-
-    assert caught.value.code == "disk_full"
-
-
-def test_a_task_type_that_is_not_scored_yet() -> None:
-    with pytest.raises(RunFailure, match="cannot be scored") as caught:
-        run(Dataset("Clustering", sts_dataset().cells))
-
-    assert caught.value.code == "unsupported"
 
 
 def test_scores_do_not_depend_on_the_order_of_the_store(tmp_path: Path) -> None:
@@ -372,7 +228,42 @@ def test_evidence_is_in_the_order_of_the_dataset() -> None:
     assert {item.kind for item in by_type.values()} == {"pairs", "queries", "texts"}
 
 
-def test_the_encoders_here_are_encoders() -> None:
-    encoder: Encoder = Words()
+# Precision
 
-    assert encoder.encode(["a"]).shape == (1, 32)
+
+@pytest.mark.parametrize("kind", ["int8", "uint8", "binary"])
+def test_fewer_bits_come_from_stored_vectors(kind: base.Precision, tmp_path: Path) -> None:
+    spec = ModelSpec("baseline/random", loader="random", source="builtin", truncate_dim=24, precision=kind)
+    run(sts_dataset(), encoder=Words(), store=tmp_path)
+    encoder = Words(spec=spec)
+
+    found = run(sts_dataset(), spec, encoder=encoder, store=tmp_path)
+
+    assert encoder.encoded == []
+    assert (found.provenance["precision"], found.provenance["dimensions"]) == (kind, 24)
+    pairs = sts_dataset().cells[0].data.pairs  # type: ignore[union-attr]
+    vectors = drawn([text for pair in pairs for text in (pair.sentence1, pair.sentence2)])[:, :24]
+    codes = quantised(vectors, vectors, kind)
+    left, right = (part / np.linalg.norm(part, axis=1, keepdims=True) for part in (codes[::2], codes[1::2]))
+    np.testing.assert_allclose(found.evidence[0].arrays["similarity"], (left * right).sum(axis=1), atol=1e-5)
+
+
+def test_documents_alone_calibrate_a_search(tmp_path: Path) -> None:
+    spec = ModelSpec("baseline/random", loader="random", source="builtin", precision="int8")
+    data = retrieval_dataset().cells[0].data
+    assert isinstance(data, RetrievalData)
+
+    found = run(retrieval_dataset(), spec, encoder=Words(spec=spec), store=tmp_path)
+
+    queries = drawn([query.text for query in data.queries[:3]])
+    documents = drawn([document.full_text for document in data.documents])
+    rows, columns = quantised(queries, documents, "int8"), quantised(documents, documents, "int8")
+    cosines = rows @ columns.T / np.linalg.norm(rows, axis=1)[:, None] / np.linalg.norm(columns, axis=1)
+    assert found.evidence[0].arrays["ranking"].tolist() == np.argsort(-cosines, axis=1).tolist()
+
+
+def quantised(vectors: np.ndarray, corpus: np.ndarray, kind: base.Precision) -> np.ndarray:
+    """What sentence-transformers makes of vectors, as numbers."""
+    if kind == "binary":
+        return np.where(vectors > 0, 1.0, -1.0)
+    return quantize_embeddings(vectors, kind, calibration_embeddings=corpus).astype(np.float64)

@@ -1,12 +1,13 @@
 """`touchstone evaluate`: any layout of files in, scores and nothing else out."""
 
+import errno
 import json
 import os
 import pty
-import shutil
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.worker.engine_world import DIMENSIONS, write_model
-from worker import evaluate_command
+from worker import evaluate_command, evaluate_report
 from worker.evaluate_command import cli
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,6 +118,7 @@ def test_words_in_common_find_the_documents(tmp_path: Path) -> None:
 def test_choices_reach_the_model(tmp_path: Path) -> None:
     folder, pairs = write_model(tmp_path), write_pairs(tmp_path / "pairs.csv")
     whole = run(pairs, "--model", folder)
+    coarse = run(pairs, "--model", folder, "--precision", "binary")
     short = run(pairs, "--model", folder, "--dimensions", DIMENSIONS // 2, "--max-tokens", 8, "--batch-tokens", 16)
     corpus = write_corpus(tmp_path / "corpus")
     prompted = run(corpus, "--model", folder, "--prompt-query", "one ", "--prompt-document", "two ", "--device", "cpu")
@@ -124,9 +126,10 @@ def test_choices_reach_the_model(tmp_path: Path) -> None:
     assert whole["model"] == str(folder)
     assert whole["revision"] == short["revision"] == prompted["revision"]
     assert whole["scores"] != short["scores"]
+    assert whole["scores"] != coarse["scores"]
 
 
-def test_another_split_of_a_folder(tmp_path: Path) -> None:
+def test_other_splits_of_a_folder(tmp_path: Path) -> None:
     for split in ("train", "test", "validation"):
         write_labelled(tmp_path / f"{split}.jsonl")
     with (tmp_path / "validation.jsonl").open("a") as file:
@@ -134,6 +137,8 @@ def test_another_split_of_a_folder(tmp_path: Path) -> None:
 
     assert run(tmp_path, "--model", "random")["n"] == 8
     assert run(tmp_path, "--model", "random", "--split", "validation")["n"] == 9
+    both = run(tmp_path, "--model", "random", "--split", "test, validation")
+    assert (both["n"], list(both["cells"])) == (17, ["test/default", "validation/default"])
 
 
 def test_several_subsets_are_averaged(tmp_path: Path) -> None:
@@ -145,7 +150,10 @@ def test_several_subsets_are_averaged(tmp_path: Path) -> None:
 
     found = run(path, "--model", "random")
 
+    shown = CliRunner().invoke(cli, [str(path), "--model", "random"]).stdout.splitlines()
     each = [cell["cosine_spearman"] for cell in found["cells"].values()]
+    for cell, score in zip(("test/deu", "test/eng"), each, strict=True):
+        assert f"{cell:<20}{100 * score:>8.2f}" in shown
     assert list(found["cells"]) == ["test/deu", "test/eng"]
     assert found["main_score"] == pytest.approx(sum(each) / 2)
     assert found["n"] == 8
@@ -168,7 +176,7 @@ def _other_columns(folder: Path) -> list[object]:
 
 
 def _no_split_column(folder: Path) -> list[object]:
-    return [write_labelled(folder / "tickets.jsonl")]
+    return [write_labelled(folder / "tickets.jsonl"), "--task-type", "Classification"]
 
 
 def _unknown_type(folder: Path) -> list[object]:
@@ -184,6 +192,34 @@ def _split_that_is_not_there(folder: Path) -> list[object]:
     return [folder, "--split", "dev"]
 
 
+def _empty_folder(folder: Path) -> list[object]:
+    return [folder]
+
+
+def _choice_of_another_type(folder: Path) -> list[object]:
+    return [write_pairs(folder / "pairs.csv"), "--ignore-identical-ids"]
+
+
+def _sets_of_another_type(folder: Path) -> list[object]:
+    return [write_pairs(folder / "pairs.csv"), "--cluster-sets", 2]
+
+
+def _unknown_precision(folder: Path) -> list[object]:
+    return [write_pairs(folder / "pairs.csv"), "--precision", "int4"]
+
+
+def _too_many_dimensions(folder: Path) -> list[object]:
+    return [write_pairs(folder / "pairs.csv"), "--model", write_model(folder / "made"), "--dimensions", DIMENSIONS + 1]
+
+
+def _no_such_model(folder: Path) -> list[object]:
+    return [write_pairs(folder / "pairs.csv"), "--model", "nobody/nothing"]
+
+
+def _no_folder_for_the_result(folder: Path) -> list[object]:
+    return [write_pairs(folder / "pairs.csv"), "--mteb-json", folder / "nowhere" / "result.json"]
+
+
 def _no_model(folder: Path) -> list[object]:
     model = write_model(folder / "made")
     (model / "model.safetensors").rename(model / "pytorch_model.bin")
@@ -196,13 +232,21 @@ def _no_model(folder: Path) -> list[object]:
         (_no_path, "There is no"),
         (
             _bad_row,
-            "pairs.csv, row 6, score: Row 6: score is not a number. Write it like 3.5, with a point. (and 1 more)",
+            "pairs.csv, row 6, score: Row 6: score is not a number. Write it like 3.5, with a point. (and 1 more) "
+            "Taken as STS, by the columns sentence1, sentence2 and score.",
         ),
-        (_other_columns, "table.csv, row 1"),
+        (_other_columns, "The columns a, b belong to no task type."),
         (_no_split_column, '"split"'),
         (_unknown_type, "There is no task type 'Astrology'"),
-        (_split_of_a_file, "--split chooses among the files of a folder"),
-        (_split_that_is_not_there, "no file for the split 'dev'"),
+        (_split_of_a_file, 'pairs.csv, split: There is no split "dev".'),
+        (_split_that_is_not_there, 'There is no split "dev". The splits found are: "test".'),
+        (_empty_folder, "There is no table in "),
+        (_choice_of_another_type, "identical ids cannot be ignored"),
+        (_sets_of_another_type, "only Clustering has them"),
+        (_unknown_precision, "There is no precision 'int4'. Choose one of: float32, int8, uint8, binary."),
+        (_too_many_dimensions, "dimensions"),
+        (_no_such_model, "not on this machine"),
+        (_no_folder_for_the_result, "--mteb-json names a file to write, in a folder that exists"),
         (_no_model, "pickle"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
@@ -236,6 +280,104 @@ def test_prints_a_table_for_people(tmp_path: Path) -> None:
     assert "accuracy              100.00" in lines
     assert "at                         1       3       5      10      20     100    1000" in lines
     assert not any("nauc" in line for line in lines)
+    assert lines[-1] == "Taken as Retrieval, by the file corpus.jsonl. Another: --task-type."
+
+
+def test_a_named_task_type_needs_no_remark(tmp_path: Path) -> None:
+    arguments = [str(write_pairs(tmp_path / "pairs.csv")), "--model", "random", "--task-type", "STS"]
+
+    assert "Taken as" not in CliRunner().invoke(cli, arguments).stdout
+
+
+def test_what_is_odd_about_the_file_is_told_below(tmp_path: Path) -> None:
+    write_pairs(tmp_path / "dev.csv")
+    (tmp_path / "notes.txt").write_text("none")
+
+    lines = CliRunner().invoke(cli, [str(tmp_path), "--model", "random", "--task-type", "STS"]).stdout.splitlines()
+
+    assert lines[lines.index("", 3) + 1 :] == [
+        'The file "notes.txt" is not used.',
+        "There is no test split, so dev is scored.",
+    ]
+
+
+def test_metrics_without_bounds_are_shown_as_they_are() -> None:
+    report = {
+        "model": "m",
+        "task_type": "Regression",
+        "main_metric": "kendalltau",
+        "main_score": 0.5,
+        "scores": {"kendalltau": 0.5, "mae": 1234.5678, "mse": 0.25, "r2": -0.125},
+        "n": 10,
+        "seconds": 1.0,
+    }
+
+    lines = [line.split() for line in evaluate_report.table(report)][3:]
+
+    assert lines == [["kendalltau", "50.00"], ["mae", "1,235"], ["mse", "0.25"], ["r2", "-0.125"]]
+
+
+def test_identical_ids_are_ignored_on_request(tmp_path: Path) -> None:
+    folder = write_corpus(tmp_path / "corpus")
+    with (folder / "queries.jsonl").open("a") as file:
+        file.write(json.dumps({"_id": "d2", "text": "green tree"}) + "\n")
+    with (folder / "qrels" / "test.tsv").open("a") as file:
+        file.write("d2\td2\t1\n")
+
+    assert run(folder, "--model", "bm25")["scores"]["recall_at_1"] == 1.0
+    assert run(folder, "--model", "bm25", "--ignore-identical-ids")["scores"]["recall_at_1"] == pytest.approx(
+        2 / 3, 1e-4
+    )
+
+
+def test_rows_are_cut_into_whole_sets_on_request(tmp_path: Path) -> None:
+    path = write_labelled(tmp_path / "topics.jsonl")
+
+    assert "ami" in run(path, "--model", "random")["scores"]
+    assert set(run(path, "--model", "random", "--cluster-sets", 2)["scores"]) == {"v_measure", "v_measure_std"}
+
+
+def test_scores_are_also_written_as_mteb_writes_them(tmp_path: Path) -> None:
+    from mteb.results import TaskResult
+
+    rows = ["sentence1,sentence2,score,subset"]
+    rows += [f"{a},{b},{score},{subset}" for subset in ("deu", "eng") for a, b, score in PAIRS]
+    (tmp_path / "pairs.csv").write_text("\n".join(rows) + "\n")
+    written = tmp_path / "result.json"
+
+    found = run(tmp_path / "pairs.csv", "--model", "random", "--mteb-json", written, "--language", "eng-Latn")
+
+    result = TaskResult.from_disk(written)
+    assert (result.task_name, result.mteb_version, result.languages) == ("pairs", metadata.version("mteb"), ["eng"])
+    assert result.get_score() == pytest.approx(found["main_score"])
+    assert result.date is not None
+    assert [cell["hf_subset"] for cell in result.scores["test"]] == ["deu", "eng"]
+    for cell in result.scores["test"]:
+        own = found["cells"][f"test/{cell['hf_subset']}"]
+        assert {name: cell[name] for name in own} == own
+
+
+def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    blocked = tmp_path / ("x" * 300)
+
+    message = run(write_pairs(tmp_path / "pairs.csv"), "--model", "random", "--mteb-json", blocked, code=1)["error"]
+
+    assert message.endswith(": File name too long.\n")
+    assert message.count("\n") == 1
+
+
+def test_scores_are_printed_before_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "result.json")
+
+    monkeypatch.setattr(evaluate_report, "write_mteb", full)
+    arguments = [str(write_pairs(tmp_path / "pairs.csv")), "--model", "random", "--json"]
+
+    result = CliRunner().invoke(cli, [*arguments, "--mteb-json", str(tmp_path / "result.json")])
+
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["n"] == 4
+    assert result.stderr == "result.json: No space left on device.\n"
 
 
 def command(*arguments: object) -> list[str]:
@@ -277,32 +419,31 @@ def test_a_terminal_sees_progress(tmp_path: Path) -> None:
     assert "load ..." in shown
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "Missing argument"),
+        (["pairs.csv"], "Missing option '--model'."),
+        (["pairs.csv", "--model", "random", "--dimensions", "0"], "Invalid value for '--dimensions'"),
+        (["pairs.csv", "--model", "random", "--dimension", "8"], "No such option: --dimension"),
+    ],
+)
+def test_a_wrong_option_is_one_line(arguments: list[str], words: str) -> None:
+    done = subprocess.run(command(*arguments), capture_output=True, text=True, cwd=ROOT, check=False)
+
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
 def test_help_names_the_command() -> None:
     done = subprocess.run(command("--help"), capture_output=True, text=True, cwd=ROOT, check=True)
 
     assert "touchstone evaluate" in done.stdout
     for option in (
-        "--model",
-        "--task-type",
-        "--split",
-        "--dimensions",
-        "--max-tokens",
-        "--batch-tokens",
-        "--device",
-        "--json",
+        *("--model", "--task-type", "--split", "--prompt-query", "--prompt-document", "--dimensions", "--precision"),
+        *("--max-tokens", "--batch-tokens", "--device", "--ignore-identical-ids", "--cluster-sets", "--language"),
+        *("--json", "--mteb-json"),
     ):
         assert option in done.stdout
-
-
-def test_links_into_a_chosen_split_leave_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    monkeypatch.setenv("TMPDIR", str(scratch))
-    monkeypatch.setattr("tempfile.tempdir", None)
-    data = tmp_path / "data"
-    data.mkdir()
-    write_pairs(data / "test.csv")
-    shutil.copy(data / "test.csv", data / "dev.csv")
-
-    assert run(data, "--model", "random", "--split", "dev")["n"] == 4
-    assert list(scratch.iterdir()) == []

@@ -93,7 +93,7 @@ def test_metrics_by_hand() -> None:
 
     found = score(own_pairs(first, second), "dot", lambda: None)
 
-    assert found.kind == "pairs"
+    assert found.kind == "sentences"
     assert found.arrays["neighbour"].tolist() == [0, 0, 2, 1]
     assert found.arrays["score"].tolist() == [1, 1, 1, 1]
     assert found.arrays["correct"].tolist() == [True, False, True, False]

@@ -1,6 +1,6 @@
 """What the engine knows of a model, whatever its loader. Importing this loads no torch."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from platform import python_version
@@ -13,6 +13,7 @@ from app.errors import RunFailure
 
 Role = Literal["query", "document"]
 Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
+Precision = Literal["float32", "int8", "uint8", "binary"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -32,6 +33,7 @@ class ModelSpec:
         source: `hub`, `folder` or `builtin`.
         path: the folder, for `source="folder"`.
         truncate_dim: keep only the first dimensions.
+        precision: of the vectors that are compared; made from the stored float32 ones.
         max_tokens: read at most so many tokens of a text; None for the model's own limit.
         dtype: of the weights while encoding; vectors are float32 in any case.
         query_prompt: instead of the model's own; "" for none.
@@ -45,6 +47,7 @@ class ModelSpec:
     source: str = "hub"
     path: str | None = None
     truncate_dim: int | None = None
+    precision: Precision = "float32"
     max_tokens: int | None = None
     dtype: str = "float32"
     query_prompt: str | None = None
@@ -59,14 +62,26 @@ class Batch:
     Attributes:
         rows: shape (n,), the texts' positions in the sequence that was given.
         vectors: shape (n, full dimensions), not truncated.
-        tokens: shape (n,), how many tokens were read.
-        truncated: shape (n,), whether the text was longer than that.
+        tokens: shape (n,), of each text with its prompt, beyond any limit; 0 where the model has none.
     """
 
     rows: IntArray
     vectors: FloatArray
     tokens: IntArray
-    truncated: npt.NDArray[np.bool_]
+
+
+class PoisonedText(Exception):
+    """A text that makes the tokenizer or the model raise, whatever is encoded with it.
+
+    Attributes:
+        row: its position in the sequence that was given.
+        where: "the tokenizer" or "the model".
+        kind: the name of what was raised; its message may quote the text.
+    """
+
+    def __init__(self, row: int, where: str, error: BaseException) -> None:
+        self.row, self.where, self.kind = row, where, type(error).__name__
+        super().__init__(f"{where} raised {self.kind} at row {row}")
 
 
 class Encoder(Protocol):
@@ -115,14 +130,19 @@ class Encoder(Protocol):
     def prompt_for(self, task_type: str, role: Role | None) -> str:
         """What is put before a text of that role in that task type; "" for nothing."""
 
-    def token_counts(self, texts: Sequence[str], prompt: str = "") -> IntArray:
-        """Shape (n,): the tokens of each text with its prompt, beyond any limit; 0 where the model has none."""
+    def ready(self) -> None:
+        """Load the weights, unless they are here; else the first batch does.
 
-    def batches(self, texts: Sequence[str], prompt: str = "", role: Role | None = None) -> Iterator[Batch]:
-        """The vectors, in whatever order is quickest; every row once."""
+        Raises:
+            RunFailure: `model_broken`, `gpu_oom`, `out_of_memory`.
+        """
 
-    def encode(self, texts: Sequence[str], prompt: str = "", role: Role | None = None) -> FloatArray:
-        """Shape (n, dimensions), in the order of `texts`."""
+    def batches(self, texts: Sequence[str], prompt: str = "", role: Role | None = None) -> Generator[Batch, None, None]:
+        """The vectors, in whatever order is quickest; every row once.
+
+        Raises:
+            PoisonedText: nothing more comes, but other texts are well.
+        """
 
 
 @runtime_checkable
@@ -182,6 +202,9 @@ def find_prompt(spec: ModelSpec, own: Mapping[str, str], default: str, task_type
 
 def first_bad_row(vectors: FloatArray) -> tuple[int, str] | None:
     """The first row that is no usable vector, and what is wrong with it; None if all are well."""
+    squares = np.einsum("ij,ij->i", vectors, vectors)
+    if (np.isfinite(squares) & (squares > 0)).all():
+        return None  # the quick way; squares may also be infinite or 0 for very great or small values
     finite = np.asarray(np.isfinite(vectors).all(axis=1))
     nonzero = vectors.any(axis=1)
     bad = np.flatnonzero(~(finite & nonzero))
@@ -203,18 +226,17 @@ def choose_device(device: str) -> str:
     """
     import torch  # noqa: PLC0415 -- the light worker imports this module and must not load torch
 
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    there = [f"cuda:{number}" for number in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    there += ["mps"] if torch.backends.mps.is_available() else []
+    there += ["cpu"]
+    kinds = [name.partition(":")[0] for name in there]
     if device == "auto":
-        return next(name for name, there in available.items() if there)
-    try:
-        kind = torch.device(device).type
-    except RuntimeError:
-        kind = ""
-    if not available.get(kind, False):
+        return kinds[0]
+    if device not in {*there, *kinds}:
         raise RunFailure(
             f"There is no device {device!r} here.",
             code="unsupported",
-            remedy="Set TOUCHSTONE_DEVICE to auto, cpu, cuda, cuda:1 or mps, whichever this machine has.",
+            remedy=f"Set TOUCHSTONE_DEVICE to auto or to one that this machine has: {', '.join(there)}.",
         )
     return device
 

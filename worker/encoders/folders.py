@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -82,7 +83,9 @@ def content_hash(folder: Path) -> str:
     """40 hexadecimal digits for the names and bytes of all files in a folder but hidden ones."""
     digest = hashlib.sha256()
     for name in file_names(folder):
-        digest.update(f"{name}\0{file_sha256(folder / name)}\n".encode())
+        found = (folder / name).stat()
+        sha256 = _sha256(folder / name, found.st_ino, found.st_size, found.st_mtime_ns)
+        digest.update(f"{name}\0{sha256}\n".encode())
     return digest.hexdigest()[:40]
 
 
@@ -193,6 +196,12 @@ def read_json(path: Path, shape: type[Shape]) -> Shape:
     if not isinstance(content, shape):
         raise _broken(path, f"it holds no {shape.__name__}")
     return content
+
+
+@lru_cache(maxsize=10_000)
+def _sha256(path: Path, inode: int, size: int, changed: int) -> str:  # noqa: ARG001 -- they tell a file from a changed one
+    """A file's hash; read once a process, for weights can be many gigabytes."""
+    return file_sha256(path)
 
 
 def _local_folder(spec: ModelSpec) -> ModelFolder:

@@ -1,12 +1,12 @@
 """The random baseline: what a board's scores are worth without any understanding of the texts."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 import numpy as np
 
 from worker.encoders import base
-from worker.encoders.base import Batch, FloatArray, IntArray, ModelSpec, Role, Similarity
+from worker.encoders.base import Batch, FloatArray, ModelSpec, Role, Similarity
 
 DIMENSIONS = 32
 REVISION = hashlib.sha256(b"random: seeded by the text, 32 dimensions, version 2").hexdigest()[:40]
@@ -41,22 +41,16 @@ class RandomEncoder:
         """See `Encoder`."""
         return ""
 
-    def token_counts(self, texts: Sequence[str], prompt: str = "") -> IntArray:  # noqa: ARG002 -- see Encoder
-        """See `Encoder`; there are no tokens."""
-        return np.zeros(len(texts), np.int64)
+    def ready(self) -> None:
+        """See `Encoder`; there is nothing to load."""
 
-    def batches(self, texts: Sequence[str], prompt: str = "", role: Role | None = None) -> Iterator[Batch]:  # noqa: ARG002
+    def batches(self, texts: Sequence[str], prompt: str = "", role: Role | None = None) -> Generator[Batch, None, None]:  # noqa: ARG002
         """See `Encoder`."""
         for start in range(0, len(texts), _BATCH_TEXTS):
             part = texts[start : start + _BATCH_TEXTS]
             rows = np.arange(start, start + len(part))
             vectors = np.stack([_vector(text) for text in part])
-            yield Batch(rows, vectors, np.zeros(len(part), np.int64), np.zeros(len(part), np.bool_))
-
-    def encode(self, texts: Sequence[str], prompt: str = "", role: Role | None = None) -> FloatArray:
-        """See `Encoder`."""
-        parts = [batch.vectors for batch in self.batches(texts, prompt, role)]
-        return np.concatenate([np.empty((0, DIMENSIONS), np.float32), *parts])[:, : self.dimensions]
+            yield Batch(rows, vectors, np.zeros(len(part), np.int64))
 
 
 def _vector(text: str) -> FloatArray:

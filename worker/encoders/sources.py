@@ -1,39 +1,39 @@
 """What scorers ask of a model: vectors out of the store, filled first; or a lexical model's weighted words."""
 
-import contextlib
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from app.core.fingerprints import encode_key, text_hashes
+from app.core.fingerprints import text_hashes
 from app.core.records import RetrievalData
 from app.errors import RunFailure
 from app.storage.embeddings import EmbeddingStore
 from worker.batching import distinct, slices
+from worker.encoders import precision
 from worker.encoders.base import (
     Encoder,
     FloatArray,
     IntArray,
     LexicalEncoder,
     ModelSpec,
+    PoisonedText,
     Role,
     Similarity,
     first_bad_row,
 )
+from worker.encoders.publisher import Publisher
+from worker.encoders.stored import StoredVectors
 from worker.scoring.base import Part
-from worker.scoring.retrieval import judged_queries
-from worker.search import Rankings, search, search_words
+from worker.scoring.retrieval import candidate_places, judged_queries
+from worker.search import Rankings, rerank, search, search_words
 
-SEGMENT_TEXTS = 2_000
-SEGMENT_SECONDS = 20.0
-"""What was encoded is published after so many texts or seconds, whichever comes first; a killed run loses no more."""
-
+_BLOCK_ROWS = 8_192
 _COUNTED_AT_ONCE = 8_192
 
 
@@ -78,19 +78,23 @@ class DenseSource:
         task_type: decides the prompts.
         root: the folder of all stores.
         reporter: see `Reporter`.
+        durable: False where that folder goes with this process.
     """
 
-    def __init__(self, encoder: Encoder, spec: ModelSpec, task_type: str, root: Path, reporter: Reporter) -> None:
+    def __init__(
+        self, encoder: Encoder, spec: ModelSpec, task_type: str, root: Path, reporter: Reporter, *, durable: bool = True
+    ) -> None:
         self._encoder, self._spec, self._task_type = encoder, spec, task_type
-        self._root, self._reporter = root, reporter
-        self._stores: dict[str, EmbeddingStore] = {}
+        self._root, self._reporter, self._durable = root, reporter, durable
+        self._stores: dict[tuple[str, Role | None], EmbeddingStore] = {}
+        self._limits: FloatArray | None = None
         self.similarity = encoder.similarity
         self.counts = Counts()
 
     @property
     def store_keys(self) -> list[str]:
         """The stores that were used so far, by key."""
-        return sorted(self._stores)
+        return sorted(store.key for store in self._stores.values())
 
     def prompt(self, role: Role | None) -> str:
         """What is put before a text of that role."""
@@ -100,82 +104,103 @@ class DenseSource:
         """Encode whatever the store lacks of the cells' texts; stage `encode`, a step a text.
 
         Raises:
-            RunFailure: `bad_embeddings`, `disk_full`, `gpu_oom`, `out_of_memory`.
+            RunFailure: `bad_embeddings`, `bad_text`, `disk_full`, `gpu_oom`, `out_of_memory`, and those of loading.
         """
         streams = self._streams([part for parts in cells for part in parts])
         missing = [stream.store.missing(stream.hashes) for stream in streams]
+        if any(mask.any() for mask in missing):
+            self._encoder.ready()
         self._reporter.begin("encode", int(sum(mask.sum() for mask in missing)))
         for stream, mask in zip(streams, missing, strict=True):
             self.counts.texts_total += len(mask)
-            self._count_stored(stream, np.flatnonzero(~mask))
-            self._encode(stream, np.flatnonzero(mask), cells)
+            self._count(stream.store.tokens(stream.hashes[~mask]))
+            self.counts.texts_from_store += int((~mask).sum())
+            if mask.any():
+                self._encode(stream, np.flatnonzero(mask), cells)
+
+    def enter_cell(self, parts: tuple[Part, ...]) -> None:
+        """These texts come next: int8 and uint8 are calibrated on their documents, or on all."""
+        if self._spec.precision not in precision.CALIBRATED:
+            return
+        chosen = [part for part in parts if part.role == "document"] or parts
+        floats = [replace(self.stored(part.texts, part.role), precision="float32") for part in chosen]
+        self._limits = precision.ranges(vectors for part in floats for _, vectors in part.blocks(_BLOCK_ROWS))
 
     def vectors(self, texts: Sequence[str], role: Role | None, fitted_on: Sequence[str]) -> FloatArray:  # noqa: ARG002
         """See `worker.scoring.base.Source`."""
-        full = self._store(self.prompt(role), role).gather(text_hashes(texts))
-        return np.ascontiguousarray(full[:, : self._encoder.dimensions])
+        return self.stored(texts, role).at(slice(None))
+
+    def stored(self, texts: Sequence[str], role: Role | None) -> StoredVectors:
+        """Vectors of texts, as scorers want them but left where they are, for a corpus."""
+        store = self._store(*self._way(role))
+        return StoredVectors(store, text_hashes(texts), self._encoder.dimensions, self._spec.precision, self._limits)
 
     def rankings(self, data: RetrievalData, k: int) -> Rankings:
         """See `worker.scoring.base.Source`; stage `search`, a step a query, then `score`."""
         rows = judged_queries(data)
         self._reporter.begin("search", len(rows))
-        found = search(
-            self.vectors([data.queries[row].text for row in rows], "query", ()),
-            self.vectors([document.full_text for document in data.documents], "document", ()),
-            [document.id for document in data.documents],
-            k,
-            similarity=self.similarity,
-            device=self._encoder.device,
-            on_block=self._reporter.advance,
-        )
+        queries = self.vectors([data.queries[row].full_text for row in rows], "query", ())
+        documents = self.stored([document.full_text for document in data.documents], "document")
+        ids = [document.id for document in data.documents]
+        device, advance = self._encoder.device, self._reporter.advance
+        how: Any = {"similarity": self.similarity, "device": device, "on_block": advance}
+        if data.candidates is None:
+            found = search(queries, documents.blocks, ids, k, **how)
+        else:
+            nothing = np.empty(0, np.int64)
+            candidates = [nothing if places is None else places for places in candidate_places(data, rows)]
+            found = rerank(queries, documents.at, candidates, ids, k, **how)
         self._reporter.begin("score", 0)
         return found
+
+    def _way(self, role: Role | None) -> tuple[str, Role | None]:
+        """How texts of a role are encoded: their prompt, and the role if it makes a difference."""
+        return self.prompt(role), role if self._encoder.by_role else None
 
     def _streams(self, parts: Sequence[Part]) -> list[_Stream]:
         grouped: defaultdict[tuple[str, Role | None], list[str]] = defaultdict(list)
         for part in parts:
-            role = part.role if self._encoder.by_role else None
-            grouped[self.prompt(part.role), role].extend(part.texts)
+            grouped[self._way(part.role)].extend(part.texts)
         return [
-            _Stream(prompt, role, self._store(prompt, role), *distinct(text_hashes(texts), texts))
-            for (prompt, role), texts in grouped.items()
+            _Stream(*way, self._store(*way), *distinct(text_hashes(texts), texts)) for way, texts in grouped.items()
         ]
 
     def _store(self, prompt: str, role: Role | None) -> EmbeddingStore:
         """The store of one way of encoding; full vectors, so that every number of dimensions is cut from the same."""
-        encoder = self._encoder
-        key = encode_key(
-            model=self._spec.name,
-            revision=encoder.revision,
-            prompt=prompt,
-            role=role if encoder.by_role else None,
-            max_tokens=encoder.max_tokens,
-            dtype=encoder.dtype,
-            backend=encoder.backend,
-        )
-        return self._stores.setdefault(key, EmbeddingStore(self._root, key))
-
-    def _count_stored(self, stream: _Stream, rows: IntArray) -> None:
-        self.counts.texts_from_store += len(rows)
-        limit = self._encoder.max_tokens
-        for part in slices(rows, _COUNTED_AT_ONCE):
-            tokens = self._encoder.token_counts([stream.texts[row] for row in part], stream.prompt)
-            self.counts.texts_truncated += int((tokens > limit).sum()) if limit else 0
-            self.counts.tokens += int((np.minimum(tokens, limit) if limit else tokens).sum())
-            self._reporter.advance(self.counts.texts_encoded)
+        if (prompt, role) not in self._stores:
+            made_from = {
+                "model": self._spec.name,
+                "revision": self._encoder.revision,
+                "prompt": prompt,
+                "role": role,
+                "max_tokens": self._encoder.max_tokens,
+                "dtype": self._encoder.dtype,
+                "backend": self._encoder.backend,
+            }
+            self._stores[prompt, role] = EmbeddingStore(self._root, made_from, durable=self._durable)
+        return self._stores[prompt, role]
 
     def _encode(self, stream: _Stream, rows: IntArray, cells: Sequence[tuple[Part, ...]]) -> None:
         texts, hashes = [stream.texts[row] for row in rows], stream.hashes[rows]
-        with _publisher(stream.store) as publish:
-            for batch in self._encoder.batches(texts, stream.prompt, stream.role):
-                bad = first_bad_row(batch.vectors)
-                if bad is not None:
-                    raise _bad_embedding(texts[batch.rows[bad[0]]], bad[1], cells)
-                publish(hashes[batch.rows], batch.vectors)
-                self.counts.texts_encoded += len(batch.rows)
-                self.counts.texts_truncated += int(batch.truncated.sum())
-                self.counts.tokens += int(batch.tokens.sum())
-                self._reporter.advance(self.counts.texts_encoded)
+        batches = self._encoder.batches(texts, stream.prompt, stream.role)
+        with Publisher(stream.store) as publisher, closing(batches):
+            try:
+                for batch in batches:
+                    bad = first_bad_row(batch.vectors)
+                    if bad is not None:
+                        raise _bad_embedding(texts[batch.rows[bad[0]]], bad[1], cells)
+                    publisher.add(hashes[batch.rows], batch)
+                    self._count(batch.tokens)
+                    self.counts.texts_encoded += len(batch.rows)
+                    self._reporter.advance(self.counts.texts_encoded)
+            except PoisonedText as error:
+                raise _bad_text(texts[error.row], error, cells) from error
+
+    def _count(self, tokens: npt.NDArray[np.integer[Any]]) -> None:
+        """Add the tokens that were read of texts with so many."""
+        limit = self._encoder.max_tokens
+        self.counts.texts_truncated += int((tokens > limit).sum()) if limit else 0
+        self.counts.tokens += int((np.minimum(tokens, limit) if limit else tokens).sum(dtype=np.int64))
 
 
 class LexicalSource:
@@ -206,60 +231,55 @@ class LexicalSource:
             self.counts.texts_encoded += len(part)
             self._reporter.advance(self.counts.texts_encoded)
 
+    def enter_cell(self, parts: tuple[Part, ...]) -> None:
+        """See `DenseSource`; there is nothing to calibrate."""
+
     def vectors(self, texts: Sequence[str], role: Role | None, fitted_on: Sequence[str]) -> Any:  # noqa: ARG002
         """See `worker.scoring.base.Source`."""
         return self._encoder.weigh(fitted_on, texts)
 
     def rankings(self, data: RetrievalData, k: int) -> Rankings:
-        """See `worker.scoring.base.Source`; stage `search`, a step a query, then `score`."""
+        """See `worker.scoring.base.Source`; stage `search`, a step a query, then `score`.
+
+        As by MTEB's BM25, candidates count only where they are among the k best of the whole corpus; a query for
+        which none are listed ranks the whole corpus.
+        """
         rows = judged_queries(data)
         self._reporter.begin("search", len(rows))
         index = self._encoder.index([f"{document.title}\n{document.text}" for document in data.documents])
         found = search_words(
-            [data.queries[row].text for row in rows],
+            [data.queries[row].full_text for row in rows],
             index,
             [document.id for document in data.documents],
             k,
             on_block=self._reporter.advance,
         )
+        if data.candidates is not None:
+            found = found.among(candidate_places(data, rows))
         self._reporter.begin("score", 0)
         return found
 
 
-@contextlib.contextmanager
-def _publisher(store: EmbeddingStore) -> Iterator[Callable[[npt.NDArray[np.void], FloatArray], None]]:
-    """A function that collects rows and publishes them in segments; the rest at the end, even of a run cut short."""
-    kept: list[tuple[npt.NDArray[np.void], FloatArray]] = []
-    began = time.monotonic()
-
-    def flush() -> None:
-        nonlocal began
-        if kept:
-            hashes, vectors = zip(*kept, strict=True)
-            kept.clear()
-            store.append(np.concatenate(hashes), np.concatenate(vectors))
-        began = time.monotonic()
-
-    def publish(hashes: npt.NDArray[np.void], vectors: FloatArray) -> None:
-        kept.append((hashes, vectors))
-        if sum(map(len, (part for part, _ in kept))) >= SEGMENT_TEXTS or time.monotonic() - began >= SEGMENT_SECONDS:
-            flush()
-
-    try:
-        yield publish
-    except BaseException:
-        with contextlib.suppress(RunFailure, OSError):  # the first failure is the one to tell
-            flush()
-        raise
-    flush()
-
-
 def _bad_embedding(text: str, fault: str, cells: Sequence[tuple[Part, ...]]) -> RunFailure:
-    """Names the first place where the text stands, but not the text: everybody may read a failure's message."""
-    name, index = next((part.name, part.texts.index(text)) for parts in cells for part in parts if text in part.texts)
+    name, index = _place(text, cells)
     return RunFailure(
         f"The model gave {fault} for {name} number {index + 1:,}.",
         code="bad_embeddings",
         remedy="Try float32 instead of half precision; if that does not help, the model's files are damaged.",
         details={"part": name, "index": index},
     )
+
+
+def _bad_text(text: str, error: PoisonedText, cells: Sequence[tuple[Part, ...]]) -> RunFailure:
+    name, index = _place(text, cells)
+    return RunFailure(
+        f"The model cannot read {name} number {index + 1:,}: {error.where} raised {error.kind}.",
+        code="bad_text",
+        remedy="Look at this text in the dataset and upload a corrected file; other models may be able to read it.",
+        details={"part": name, "index": index, "error": error.kind},
+    )
+
+
+def _place(text: str, cells: Sequence[tuple[Part, ...]]) -> tuple[str, int]:
+    """Where the text stands first. Messages name the place and not the text: everybody may read them."""
+    return next((part.name, part.texts.index(text)) for parts in cells for part in parts if text in part.texts)

@@ -1,0 +1,1 @@
+"""Measurements: parity with mteb (`make parity`) and speed (`make bench`). Nothing of the product imports this."""

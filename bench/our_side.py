@@ -1,0 +1,76 @@
+"""Our engine as worker and command line call it, in this process."""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from app.core.records import Dataset
+from bench.common import Scores, Timed
+from worker.encoders import load
+from worker.encoders.base import Encoder, LexicalEncoder, ModelSpec
+from worker.evaluate import Evaluation
+from worker.evaluate import evaluate as run_one
+
+_FACTS = ("texts_encoded", "texts_from_store", "tokens")
+
+
+class Silence:
+    """A `worker.evaluate.Progress` for nobody."""
+
+    def stage(self, name: str, total: int) -> None:
+        """See `worker.evaluate.Progress`."""
+
+    def advance(self, done: int) -> None:
+        """See `worker.evaluate.Progress`."""
+
+    def check(self) -> None:
+        """See `worker.evaluate.Progress`."""
+
+
+def load_dense(spec: ModelSpec, device: str = "cpu") -> Encoder:
+    """A dense model, ready for use."""
+    loaded = load(spec, device=device)
+    if isinstance(loaded, LexicalEncoder):
+        raise TypeError(f"{spec.name} has no vectors")
+    loaded.ready()
+    return loaded
+
+
+def run(datasets: Iterable[Dataset], spec: ModelSpec, store: Path, *, encoder: Encoder | None = None) -> Timed:
+    """Score datasets of one cell each, one after the other, with one store.
+
+    Args:
+        datasets: their content.
+        spec: the model.
+        store: the folder of all vectors.
+        encoder: instead of loading one, which takes its time too.
+
+    Returns:
+        The scores of each; the seconds of each stage over all; as facts how many texts were encoded, how many came
+        from the store, and how many tokens were read.
+    """
+    scores: list[Scores] = []
+    stages: defaultdict[str, float] = defaultdict(float)
+    facts: Counter[str] = Counter()
+    began = time.perf_counter()
+    model = encoder or load_dense(spec)
+    stages["load"] = time.perf_counter() - began
+    for dataset in datasets:
+        found = evaluation(dataset, spec, store=store, encoder=model)
+        scores.append({score.metric: score.value for score in found.scores})
+        for stage, seconds in found.provenance["durations"].items():
+            stages[stage] += seconds
+        facts.update({fact: found.provenance[fact] for fact in _FACTS})
+    return Timed(time.perf_counter() - began, scores, dict(stages), dict(facts))
+
+
+def evaluate(dataset: Dataset, spec: ModelSpec, **how: Any) -> Scores:
+    """Every metric of a dataset's only cell."""
+    return {score.metric: score.value for score in evaluation(dataset, spec, **how).scores}
+
+
+def evaluation(dataset: Dataset, spec: ModelSpec, **how: Any) -> Evaluation:
+    """All that `worker.evaluate.evaluate` tells."""
+    return run_one(dataset, spec, progress=Silence(), **how)

@@ -1,0 +1,107 @@
+"""What `touchstone evaluate` prints and writes: a table for people, JSON for programs, and mteb's own result file."""
+
+import json
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from app.core.formats import canonical, scored_examples
+from app.core.records import Dataset
+
+if TYPE_CHECKING:
+    from worker.evaluate import Evaluation
+
+MTEB_VERSION: Final = "2.26.24"
+"""Whose scores ours are."""
+
+_OWN_SCALE: Final = frozenset({"mae", "mse", "r2", "rmse"})
+"""Metrics without bounds, shown as they are; all others are shown times 100."""
+
+
+def report(model: str, dataset: Dataset, evaluation: "Evaluation", seconds: float) -> dict[str, Any]:
+    """What `--json` prints; with several cells a score is the mean over those that have it."""
+    values: defaultdict[str, list[float]] = defaultdict(list)
+    cells: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    for score in evaluation.scores:
+        values[score.metric].append(score.value)
+        cells[f"{score.split}/{score.subset}"][score.metric] = score.value
+    found: dict[str, Any] = {
+        "model": model,
+        "revision": evaluation.provenance["revision"],
+        "task_type": dataset.task_type,
+        "main_metric": evaluation.main_metric,
+        "main_score": evaluation.main_score,
+        "scores": {name: sum(values) / len(values) for name, values in values.items()},
+        "n": scored_examples(dataset),
+        "seconds": round(seconds, 2),
+    }
+    return found if len(cells) == 1 else {**found, "cells": dict(cells)}
+
+
+def table(report: Mapping[str, Any]) -> Iterator[str]:
+    """Lines for people; metrics with cutoffs become a grid, areas of abstention are left to the JSON."""
+    yield f"{report['model']} on {report['task_type']}, {report['n']:,} examples, {report['seconds']:,.1f} s"
+    yield f"{report['main_metric']}  {_shown(report['main_metric'], report['main_score'])}"
+    yield ""
+    grid: defaultdict[str, dict[int, float]] = defaultdict(dict)
+    for name, value in report["scores"].items():
+        metric, _, cutoff = name.partition("_at_")
+        if cutoff.isdigit():
+            grid[metric][int(cutoff)] = value
+        elif not name.startswith("nauc_"):
+            yield f"{name:<20}{_shown(name, value):>8}"
+    if grid:
+        cutoffs = sorted({cutoff for values in grid.values() for cutoff in values})
+        yield f"{'at':<20}" + "".join(f"{cutoff:>8}" for cutoff in cutoffs)
+        for metric, values in grid.items():
+            cells = (_shown(metric, values[cutoff]) if cutoff in values else "" for cutoff in cutoffs)
+            yield f"{metric:<20}" + "".join(f"{cell:>8}" for cell in cells)
+    if "cells" in report:
+        yield ""
+        main = report["main_metric"]
+        for cell, scores in report["cells"].items():
+            yield f"{cell:<20}{_shown(main, scores[main]):>8}"
+
+
+def write_mteb(
+    path: Path, name: str, dataset: Dataset, evaluation: "Evaluation", *, seconds: float, language: str | None
+) -> None:
+    """Write the scores as mteb's `TaskResult`, which `TaskResult.from_disk` reads.
+
+    Args:
+        path: the file.
+        name: of the task.
+        dataset: its content hash becomes the dataset's revision.
+        evaluation: the scores.
+        seconds: what everything took.
+        language: of the texts, if it is known.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with Path(os.devnull).open("wb") as nowhere:
+        revision = canonical.write(dataset, nowhere)
+    metrics: defaultdict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+    for score in evaluation.scores:
+        metrics[score.split, score.subset][score.metric] = score.value
+    scores: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for (split, subset), values in metrics.items():
+        about = {"hf_subset": subset, "languages": [language] if language else []}
+        scores[split].append({**values, "main_score": values[evaluation.main_metric], **about})
+    result = {
+        "dataset_revision": revision,
+        "task_name": name,
+        "mteb_version": MTEB_VERSION,
+        "scores": scores,
+        "evaluation_time": round(seconds, 3),
+        "kg_co2_emissions": None,
+        "date": time.time(),
+    }
+    path.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _shown(metric: str, value: float) -> str:
+    return f"{value:,.4g}" if metric in _OWN_SCALE else f"{100 * value:.2f}"
