@@ -99,7 +99,7 @@ def classification(labels: int, train: int, test: int) -> Made:
     """Texts near the centre of their label."""
     rng = np.random.default_rng(SEED)
     label = rng.permutation(np.arange(train + test) % labels)
-    vectors = _near(rng, _near(rng, np.zeros((labels, DIMENSIONS), np.float32), 1.0)[label], 6.0)
+    vectors = _near(rng, _near(rng, np.zeros((labels, DIMENSIONS), np.float32), 1.0)[label], 3.5)
     names = _texts("text", train + test)
     texts = [LabelledText(text, f"label{number:03}") for text, number in zip(names, label.tolist(), strict=True)]
     return _made("Classification", ClassificationData(tuple(texts[:train]), tuple(texts[train:])), names, vectors)
@@ -109,7 +109,7 @@ def clustering(texts: int, labels: int) -> Made:
     """Texts near the centre of their topic."""
     rng = np.random.default_rng(SEED)
     label = rng.permutation(np.arange(texts) % labels)
-    vectors = _near(rng, _near(rng, np.zeros((labels, DIMENSIONS), np.float32), 1.0)[label], 2.0)
+    vectors = _near(rng, _near(rng, np.zeros((labels, DIMENSIONS), np.float32), 1.0)[label], 3.5)
     names = _texts("text", texts)
     data = ClusteringData(
         tuple(ClusteredText(text, (f"topic{number:03}",)) for text, number in zip(names, label.tolist(), strict=True))
@@ -128,9 +128,8 @@ def _targets(documents: int, queries: int) -> IntArray:
 
 def _near(rng: np.random.Generator, centres: FloatArray, noise: float) -> FloatArray:
     """A vector near each centre, of length 1."""
-    moved: FloatArray = centres + noise * rng.standard_normal(centres.shape, np.float32) / np.sqrt(
-        np.float32(centres.shape[1])
-    )
+    scale = np.float32(noise / np.sqrt(centres.shape[1]))
+    moved: FloatArray = centres + scale * rng.standard_normal(centres.shape, np.float32)
     moved /= np.linalg.norm(moved, axis=1, keepdims=True)
     return moved
 

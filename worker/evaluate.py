@@ -4,7 +4,6 @@ import math
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -88,7 +87,6 @@ def evaluate(
     device: str = "auto",
     batch_tokens: int = 0,
     language: str | None = None,
-    loader: Callable[[ModelSpec, str, int, str | None, Path | None], Encoder | LexicalEncoder] = load,
 ) -> Evaluation:
     """Score a model on a dataset.
 
@@ -101,7 +99,6 @@ def evaluate(
         device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
         batch_tokens: padded tokens a batch; 0 chooses for the device.
         language: of the dataset (ISO 639-3), if it is in exactly one; for BM25.
-        loader: what loads the model (`worker.encoders.load`).
 
     Raises:
         RunFailure: any of its codes but `worker_lost` and `dataset_missing`.
@@ -110,7 +107,7 @@ def evaluate(
     stages = _Stages(progress)
     with ExitStack() as stack:
         stages.begin("load", 0)
-        model = encoder or loader(spec, device, batch_tokens, language, store)
+        model = encoder or load(spec, device, batch_tokens, language, store)
         root = store or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="touchstone-")))
         source = _source(model, spec, dataset.task_type, root, stages, durable=store is not None)
         parts = [task.parts(cell.data) for cell in dataset.cells]

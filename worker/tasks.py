@@ -20,8 +20,7 @@ from app.errors import AppError, RunFailure
 from app.services import choices, datasets, jobs, models, runs
 from app.settings import Settings
 from app.storage.blobs import BlobStore, drop_abandoned
-from worker.encoders import load
-from worker.encoders.base import Encoder, LexicalEncoder, ModelSpec, Precision
+from worker.encoders.base import ModelSpec, Precision
 from worker.lease import CancelRequested, Lease, LeaseLost, WorkerStopping, worker_stopping
 
 log = structlog.get_logger(__name__)
@@ -36,7 +35,6 @@ class Shop:
         self.database = Database.from_settings(settings)
         self.blobs = BlobStore(settings.blobs_dir)
         self.busy = False
-        self._loaded: tuple[tuple[Any, ...], Encoder | LexicalEncoder] | None = None
 
     def work_encode(self) -> int:
         """Evaluate queued runs until none is left; returns how many this worker took."""
@@ -121,7 +119,6 @@ class Shop:
             device=self.settings.device,
             batch_tokens=self.settings.batch_tokens,
             language=about.languages[0].partition("-")[0] if len(about.languages) == 1 else None,
-            loader=self._load,
         )
         evidence = [
             runs.CellEvidence(item.split, item.subset, item.kind, self._store_arrays(item.arrays))
@@ -148,13 +145,6 @@ class Shop:
             )
         if not published:
             raise LeaseLost
-
-    def _load(self, *key: Any) -> Encoder | LexicalEncoder:
-        """The model, from memory when the run before used the same; never two at once."""
-        if self._loaded is None or self._loaded[0] != key:
-            self._loaded = None
-            self._loaded = key, load(*key)
-        return self._loaded[1]
 
     def _validate(self, lease: Lease) -> None:
         from worker.validation import validate

@@ -3,8 +3,8 @@
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers import BertModel
 
 from app.errors import RunFailure
 from tests.worker.encoder_world import TEXTS, encode, load_dense, loaded, spec_of
@@ -66,6 +67,34 @@ def test_a_batch_too_large_is_halved(model_folder: Path, monkeypatch: pytest.Mon
     assert first[0] == 24 * 16
     assert any(size > 50 for size in first)
     assert all(size <= 50 for size in tried[len(first) :]), "the next time begins with the smaller batches"
+
+
+def test_memory_that_does_not_suffice_for_two_batches_is_given_to_one(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    encoder = load_dense(model_folder, batch_tokens=16)
+    expected = encode(encoder, TEXTS)
+    model, room, most = loaded(encoder), threading.Semaphore(1), 16
+    forward = model._forward
+    sizes: list[int] = []
+
+    def crowded(features: dict[str, Any], role: Any) -> torch.Tensor:
+        if not room.acquire(blocking=False):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        try:
+            time.sleep(0.02)
+            sizes.append(features["input_ids"].numel())
+            return forward(features, role)
+        finally:
+            room.release()
+
+    monkeypatch.setattr(model, "_forward", crowded)
+
+    np.testing.assert_allclose(encode(encoder, TEXTS), expected, atol=1e-6)
+    assert model._at_once == 1
+    assert model._most_tokens is None, "no batch had to be halved"
+    assert max(sizes) == most
 
 
 @pytest.mark.parametrize(("device", "code"), [("cuda", "gpu_oom"), ("cpu", "out_of_memory")])
@@ -175,8 +204,8 @@ def test_an_interrupt_is_no_fault_of_a_text(model_folder: Path, monkeypatch: pyt
 # Reading ahead
 
 
-def tokenizer_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("tokenizer")]
+def own_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(("tokenizer", "network"))]
 
 
 @pytest.fixture(params=[write_model, write_static_model, write_router_model], ids=["plain", "words", "router"])
@@ -193,7 +222,7 @@ def test_slices_and_parts_of_slices_change_nothing(any_model: Path, monkeypatch:
     monkeypatch.setattr(tokens, "_AT_ONCE_CHARACTERS", 50)
 
     np.testing.assert_allclose(encode(encoder, texts, role=role), expected, atol=1e-6)
-    assert tokenizer_threads() == []
+    assert own_threads() == []
 
 
 def test_nothing_runs_on_when_the_run_ends_early(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,43 +231,61 @@ def test_nothing_runs_on_when_the_run_ends_early(model_folder: Path, monkeypatch
 
     batches = encoder.batches(TEXTS * 20)
     next(batches)
-    during = tokenizer_threads()
+    during = own_threads()
     batches.close()
 
     assert during
-    assert tokenizer_threads() == []
+    assert own_threads() == []
 
 
-def test_a_gpu_computes_ahead_of_what_is_fetched(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vectors_of_a_gpu_are_waited_for(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = load_dense(model_folder, batch_tokens=16)
     expected = encode(encoder, TEXTS)
-    model, told = loaded(encoder), list[str]()
-    compute = model._compute
+    waited: list[str] = []
 
-    class Arrival:
-        def __init__(self, number: int) -> None:
-            self.number = number
+    class Event:
+        def record(self, stream: str) -> None:
+            self.stream = stream
 
         def synchronize(self) -> None:
-            told.append(f"fetched {self.number}")
+            waited.append(self.stream)
 
-    def computed(rows: Any, features: Any, role: Any) -> Any:
-        number = sum(word.startswith("computed") for word in told)
-        told.append(f"computed {number}")
-        monkeypatch.setattr(model, "_kind", "cpu")
-        fetch = replace(compute(rows, features, role), arrived=Arrival(number))
-        monkeypatch.setattr(model, "_kind", "cuda")
-        return fetch
-
-    monkeypatch.setattr(model, "_compute", computed)
-    monkeypatch.setattr(model, "_kind", "cuda")
+    empty = torch.empty
+    monkeypatch.setattr(torch, "empty", lambda *shape, pin_memory, **how: empty(*shape, **how))
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: f"stream of {device}")
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+    monkeypatch.setattr(loaded(encoder), "_kind", "cuda")
     monkeypatch.setitem(network.START_TOKENS, "cuda", 0)
 
     np.testing.assert_allclose(encode(encoder, TEXTS), expected, atol=1e-6)
+    assert set(waited) == {"stream of cpu"}
 
-    batches = len(told) // 2
-    assert told[:5] == ["computed 0", "computed 1", "computed 2", "fetched 0", "computed 3"]
-    assert [word for word in told if word.startswith("fetched")] == [f"fetched {number}" for number in range(batches)]
+
+@pytest.mark.parametrize("kind", ["dynamic", "longrope", {"full_attention": "dynamic"}])
+def test_a_model_that_changes_while_it_computes_has_one_batch_at_a_time(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch, kind: object
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    assert loaded(load_dense(model_folder))._at_once == 5
+    monkeypatch.setattr(network, "seat", network.Seat())
+    monkeypatch.setattr(BertModel, "rope_type", kind, raising=False)
+
+    assert loaded(load_dense(model_folder))._at_once == 1
+
+
+def test_threads_are_as_many_as_before(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = load_dense(model_folder, batch_tokens=16)
+    monkeypatch.setattr(loaded(encoder), "_threads", 1)
+    before = torch.get_num_threads()
+    found: list[int] = []
+
+    encode(encoder, TEXTS)
+    thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+
+    assert [torch.get_num_threads(), *found] == [before, before]
 
 
 # What runs share

@@ -49,6 +49,7 @@ class Seat:
         key = (folder, spec.dtype, spec.max_tokens, device)
         if self._network is None or self._key != key:
             self._network = None
+            gc.collect()  # the old one is gone before the new one comes
             _free_memory()
             self._network, self._key = Network(spec, folder, device), key
         return self._network
@@ -74,9 +75,11 @@ class Network:
         self._model = _load(spec, folder, device)
         _limit_tokens(self._model, spec)
         self._most_tokens: int | None = None
-        threads = torch.get_num_threads()
-        self._workers = min(threads, _WORKERS["cpu"]) if self._kind == "cpu" else _WORKERS.get(self._kind, 1)
-        self._threads = max(1, threads // self._workers) if self._kind == "cpu" else threads
+        self._threads = torch.get_num_threads()
+        self._workers = 1 if _keeps_state(self._model) else _WORKERS.get(self._kind, 1)
+        if self._kind == "cpu":
+            self._workers = min(self._workers, self._threads)
+            self._threads //= self._workers
         self._at_once = self._workers + 1 if self._workers > 1 else 1
         self._reader = Reader(self._model)
         self.facts = self._examine()
@@ -256,6 +259,12 @@ def _limit_tokens(model: SentenceTransformer, spec: ModelSpec) -> None:
         ) from error
 
 
+def _keeps_state(model: torch.nn.Module) -> bool:
+    """Whether a model changes while it computes, as rotary positions do that follow the longest text so far."""
+    kinds = [str(getattr(module, "rope_type", "")) for module in model.modules()]
+    return any("dynamic" in kind or "longrope" in kind for kind in kinds)
+
+
 @contextlib.contextmanager
 def _pool(workers: int, name: str, threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
     """Some workers, whose tensors are computed by so many threads each; none of them works on afterwards."""
@@ -290,6 +299,5 @@ def _out_of_memory(device: str) -> RunFailure:
 
 
 def _free_memory() -> None:
-    gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -105,6 +105,8 @@ def _vectors(root: Path, models: Mapping[str, str]) -> tuple[ModelVectors, ...]:
     """The folders of the vector store by model, the largest first."""
     by_model: dict[str, list[Size]] = {}
     for folder in root.iterdir() if root.is_dir() else ():
+        if folder.name.startswith("."):  # what the engine remembers of models
+            continue
         by_model.setdefault(models.get(folder.name, ""), []).append(measure(folder))
     found = (ModelVectors(name, len(sizes), sum(sizes, Size())) for name, sizes in by_model.items())
     return tuple(sorted(found, key=lambda model: (-model.size.bytes, model.name)))
