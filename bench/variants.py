@@ -29,7 +29,7 @@ def measure(name: str, *, quick: bool = False) -> Result:
         name,
         "Five variants of one model",
         "all-MiniLM-L6-v2 over all public sets, from an empty store: alone, and with 384 dimensions, 128 dimensions, "
-        "int8, uint8 and binary one after the other. The model is loaded for each variant.",
+        "int8, uint8 and binary one after the other, each a run of its own.",
         HEAD,
         tuple(
             (words, seconds(median(runs)), stages_in_words(runs))

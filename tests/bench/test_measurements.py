@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from app.core.records import RetrievalData
+from bench import __main__ as command_line
 from bench import again, engine, gpu, memory, sets
 from bench.common import ROOT, TOLERANCE, differences
 from bench.made import retrieval_dataset
@@ -77,6 +78,23 @@ def test_the_measurement_for_gpus_works_on_a_processor() -> None:
 
     assert [row[0] for row in result.rows] == ["tiny, bfloat16", "tiny, float32"]
     assert all(target.reached > 0 for target in result.targets)
+
+
+def test_one_failure_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = []
+
+    def measure(name: str, **_: object) -> None:
+        assert name != "pairs", "the scores differ by 0.5"
+        done.append(name)
+
+    monkeypatch.setattr(command_line, "_measure", measure)
+    monkeypatch.setattr(sys, "argv", ["bench", "retrieval", "pairs", "memory", "--quick"])
+
+    assert command_line.main() == 1
+    assert done == ["retrieval", "memory"]
+    assert "pairs: the scores differ by 0.5" in capsys.readouterr().err
 
 
 def test_an_unknown_measurement_is_named() -> None:

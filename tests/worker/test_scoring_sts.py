@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from mteb._evaluators import AnySTSEvaluator
 from mteb.abstasks.sts import AbsTaskSTS
 from mteb.timing import TimingStack
 from scipy.sparse import csr_array
+from scipy.stats import ConstantInputWarning, NearConstantInputWarning
 from sentence_transformers import SentenceTransformer
 
 from app.core.records import SentencePair, StsData
@@ -65,7 +66,10 @@ def test_equals_mteb(similarity: Similarity, seed: int, count: int, coarse: bool
 
     found = StsTask().score(data, GivenSource(vectors, similarity), lambda: None).metrics
 
-    expected = mteb_metrics(data, vectors, similarity)
+    try:
+        expected = mteb_metrics(data, vectors, similarity)
+    except (ConstantInputWarning, NearConstantInputWarning):  # then nothing is defined, or rounding decides
+        reject()
     assert found == pytest.approx({"cosine_spearman": math.nan} | expected, abs=1e-6, nan_ok=True)
 
 
