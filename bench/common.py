@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -22,7 +22,9 @@ SETS: Final = ROOT / "../shared/data/sets"
 NO_SETS: Final = "the public datasets are not beside the repository (../shared/data/sets)"
 RESULTS: Final = ROOT / "docs" / "performance"
 MINILM: Final = ModelSpec("sentence-transformers/all-MiniLM-L6-v2")
-ROUNDS: Final = 3
+USUAL_ROUNDS: Final = 3
+ROUNDS: Final = int(os.environ.get("BENCH_ROUNDS", "3"))
+"""How often the sides take turns; fewer than three are named in the result."""
 TOLERANCE: Final = 5e-5
 """Scores that agree to 4 decimals."""
 
@@ -228,6 +230,8 @@ def save(result: Result, folder: Path = RESULTS) -> Path:
     """Write a result down, with machine and date."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{result.name}.json"
+    if ROUNDS < USUAL_ROUNDS:
+        result = replace(result, notes=(*result.notes, f"Measured in {ROUNDS} round{'s' * (ROUNDS > 1)} only."))
     content = {"date": datetime.now(UTC).date().isoformat(), "machine": machine(), **asdict(result)}
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path

@@ -87,6 +87,8 @@ class DenseSource:
         self._encoder, self._spec, self._task_type = encoder, spec, task_type
         self._root, self._reporter, self._durable = root, reporter, durable
         self._stores: dict[tuple[str, Role | None], EmbeddingStore] = {}
+        self._hashes: dict[int, npt.NDArray[np.void]] = {}
+        self._cell: dict[Role | None, npt.NDArray[np.void]] = {}
         self._limits: FloatArray | None = None
         self.similarity = encoder.similarity
         self.counts = Counts()
@@ -119,28 +121,29 @@ class DenseSource:
                 self._encode(stream, np.flatnonzero(mask), cells)
 
     def enter_cell(self, parts: tuple[Part, ...]) -> None:
-        """These texts come next: int8 and uint8 are calibrated on their documents, or on all."""
+        """These texts of `prepare` come next: int8 and uint8 are calibrated on their documents, or on all."""
+        self._cell = {part.role: self._hashes[id(part)] for part in parts}
         if self._spec.precision not in precision.CALIBRATED:
             return
         chosen = [part for part in parts if part.role == "document"] or parts
-        floats = [replace(self.stored(part.texts, part.role), precision="float32") for part in chosen]
+        floats = [replace(self._stored(self._hashes[id(part)], part.role), precision="float32") for part in chosen]
         self._limits = precision.ranges(vectors for part in floats for _, vectors in part.blocks(_BLOCK_ROWS))
 
     def vectors(self, texts: Sequence[str], role: Role | None, fitted_on: Sequence[str]) -> FloatArray:  # noqa: ARG002
         """See `worker.scoring.base.Source`."""
-        return self.stored(texts, role).at(slice(None))
+        return self._stored(text_hashes(texts), role).at(slice(None))
 
-    def stored(self, texts: Sequence[str], role: Role | None) -> StoredVectors:
+    def _stored(self, hashes: npt.NDArray[np.void], role: Role | None) -> StoredVectors:
         """Vectors of texts, as scorers want them but left where they are, for a corpus."""
         store = self._store(*self._way(role))
-        return StoredVectors(store, text_hashes(texts), self._encoder.dimensions, self._spec.precision, self._limits)
+        return StoredVectors(store, hashes, self._encoder.dimensions, self._spec.precision, self._limits)
 
     def rankings(self, data: RetrievalData, k: int) -> Rankings:
-        """See `worker.scoring.base.Source`; stage `search`, a step a query, then `score`."""
+        """See `worker.scoring.base.Source`, for the cell entered last; stage `search`, a step a query, then `score`."""
         rows = judged_queries(data)
         self._reporter.begin("search", len(rows))
-        queries = self.vectors([data.queries[row].full_text for row in rows], "query", ())
-        documents = self.stored([document.full_text for document in data.documents], "document")
+        queries = self._stored(self._cell["query"], "query").at(slice(None))
+        documents = self._stored(self._cell["document"], "document")
         ids = [document.id for document in data.documents]
         device, advance = self._encoder.device, self._reporter.advance
         how: Any = {"similarity": self.similarity, "device": device, "on_block": advance}
@@ -158,11 +161,20 @@ class DenseSource:
         return self.prompt(role), role if self._encoder.by_role else None
 
     def _streams(self, parts: Sequence[Part]) -> list[_Stream]:
-        grouped: defaultdict[tuple[str, Role | None], list[str]] = defaultdict(list)
+        grouped: defaultdict[tuple[str, Role | None], list[Part]] = defaultdict(list)
         for part in parts:
-            grouped[self._way(part.role)].extend(part.texts)
+            self._hashes[id(part)] = text_hashes(part.texts)
+            grouped[self._way(part.role)].append(part)
         return [
-            _Stream(*way, self._store(*way), *distinct(text_hashes(texts), texts)) for way, texts in grouped.items()
+            _Stream(
+                *way,
+                self._store(*way),
+                *distinct(
+                    np.concatenate([self._hashes[id(part)] for part in own]),
+                    [text for part in own for text in part.texts],
+                ),
+            )
+            for way, own in grouped.items()
         ]
 
     def _store(self, prompt: str, role: Role | None) -> EmbeddingStore:
