@@ -44,7 +44,7 @@ class Instant(AbsEncoder):
     Args:
         known: the vectors.
         by_batch: read the texts out of the data loader batch by batch, as mteb's own wrapper of sentence-transformers
-            does; else take the loader's whole column at once, the quickest way there is.
+            does; else take the table's whole column at once, the quickest way there is.
     """
 
     def __init__(self, known: Vectors, *, by_batch: bool = False) -> None:
@@ -56,7 +56,7 @@ class Instant(AbsEncoder):
         """Shape (texts, dimensions)."""
         if self._by_batch:
             return self._known.of([text for batch in inputs for text in batch["text"]])
-        return self._known.of(list(inputs.dataset["text"]))
+        return self._known.of(inputs.dataset[:]["text"])
 
 
 def run(model: Any, tasks: Sequence[AbsTask], batch_size: int = BATCH_SIZE) -> Timed:

@@ -38,7 +38,12 @@ def text_hashes(texts: Iterable[str]) -> npt.NDArray[np.void]:
     Returns:
         Shape (n,), dtype `HASH_DTYPE`, in the order of `texts`; read-only.
     """
-    return np.frombuffer(b"".join(map(text_hash, texts)), dtype=HASH_DTYPE)
+    digests = bytearray()
+    for text in texts:
+        digests += text_hash(text)
+    hashes = np.frombuffer(digests, dtype=HASH_DTYPE)
+    hashes.flags.writeable = False
+    return hashes
 
 
 def encode_key(**parts: str | int | float | bool | None) -> str:

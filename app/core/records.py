@@ -28,8 +28,8 @@ class Document:
 
     @property
     def full_text(self) -> str:
-        """Title and text as one string."""
-        return f"{self.title} {self.text}".strip()
+        """Title and text as one string; without a title no copy of the text."""
+        return f"{self.title} {self.text}".strip() if self.title else self.text.strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Retrieval and reranking: does the model put the relevant documents first? trec_eval's metrics, on arrays."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
@@ -74,8 +74,9 @@ def judged_queries(data: RetrievalData) -> list[int]:
 
 def candidate_places(data: RetrievalData, rows: Sequence[int]) -> list[IntArray | None]:
     """For some of the queries the positions of their candidates, each once; None for a query that is not mentioned."""
-    places, candidates = _places(data), data.candidates or {}
-    listed = (candidates.get(data.queries[row].id) for row in rows)
+    candidates = data.candidates or {}
+    listed = [candidates.get(data.queries[row].id) for row in rows]
+    places = _places(data, chain.from_iterable(filter(None, listed)))
     return [
         None if documents is None else np.array([places[document] for document in dict.fromkeys(documents)], np.int64)
         for documents in listed
@@ -84,8 +85,8 @@ def candidate_places(data: RetrievalData, rows: Sequence[int]) -> list[IntArray 
 
 def judgements(data: RetrievalData, rows: Sequence[int]) -> Judgements:
     """The judgements of some of the queries, as arrays."""
-    places = _places(data)
     judged = [data.qrels[data.queries[row].id] for row in rows]
+    places = _places(data, chain.from_iterable(judged))
     documents = (places.get(document, -1) for document in chain.from_iterable(judged))
     return Judgements(
         np.repeat(np.arange(len(judged)), [len(documents) for documents in judged]),
@@ -100,8 +101,9 @@ def ranked(data: RetrievalData, rows: Sequence[int], source: Source) -> Rankings
     rankings = source.rankings(data, TOP_K)
     if not data.ignore_identical_ids:
         return rankings
-    places = _places(data)
-    own = np.array([places.get(data.queries[row].id, -1) for row in rows], np.int64)
+    names = [data.queries[row].id for row in rows]
+    places = _places(data, names)
+    own = np.array([places.get(name, -1) for name in names], np.int64)
     return rankings.without((rankings.documents == own[:, None]) & (own >= 0)[:, None])
 
 
@@ -185,9 +187,10 @@ def per_query(rankings: Rankings, judged: Judgements) -> dict[str, Values]:
     return {f"{name}_at_{cutoff}": values for name, by in columns.items() for cutoff, values in by.items()}
 
 
-def _places(data: RetrievalData) -> dict[str, int]:
-    """Each document's position by its id."""
-    return {document.id: place for place, document in enumerate(data.documents)}
+def _places(data: RetrievalData, names: Iterable[str]) -> dict[str, int]:
+    """The positions of some documents by id; of a million documents most are not asked for."""
+    wanted = frozenset(names)
+    return {document.id: place for place, document in enumerate(data.documents) if document.id in wanted}
 
 
 def _hits(documents: IntArray, judged: Judgements) -> tuple[IntArray, IntArray, IntArray]:
