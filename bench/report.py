@@ -19,9 +19,10 @@ _HARDWARE: Final = ("processor", "cores", "memory", "gpu", "system")
 _INTRODUCTION: Final = """# Performance
 
 `make bench` measures and writes this page; `make bench ARGS="retrieval"` measures one thing. Where two sides are
-compared, each run is a fresh process of its own, the sides take turns for three rounds, and medians are shown. Imports
-and making the data do not count, and every comparison asserts that both sides come to the same scores. mteb is
-`mteb.evaluate` of 2.26.24 as it is called by default, without a cache and in batches of 32. Every single run stands in
+compared, each run is a fresh process of its own, the sides take turns for three rounds (or fewer, where it says
+so; `BENCH_ROUNDS` sets it), and medians are shown. Imports and making the data do not count, and every comparison
+asserts that both sides come to the same scores. mteb is `mteb.evaluate` of 2.26.24
+as it is called by default, without a cache and in batches of 32. Every single run stands in
 [performance/](performance/)."""
 
 

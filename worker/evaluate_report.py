@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from app.core.formats import canonical, scored_examples
 from app.core.records import Dataset
+from app.core.task_types import OWN_SCALE
 
 if TYPE_CHECKING:
     from worker.evaluate import Evaluation
 
 MTEB_VERSION: Final = "2.26.24"
 """Whose scores ours are."""
-
-_OWN_SCALE: Final = frozenset({"mae", "mse", "r2", "rmse"})
-"""Metrics without bounds, shown as they are; all others are shown times 100."""
 
 
 def report(model: str, dataset: Dataset, evaluation: "Evaluation", seconds: float) -> dict[str, Any]:
@@ -104,4 +102,4 @@ def write_mteb(
 
 
 def _shown(metric: str, value: float) -> str:
-    return f"{value:,.4g}" if metric in _OWN_SCALE else f"{100 * value:.2f}"
+    return f"{value:,.4g}" if metric in OWN_SCALE else f"{100 * value:.2f}"

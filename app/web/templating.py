@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from app.core.task_types import OWN_SCALE
 from app.http import csrf
 from app.http.audience import fragment_wanted
 from app.http.errors import ErrorAnswer
@@ -22,8 +23,6 @@ ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "templates"
 STATIC = ROOT / "static"
 NOTHING = "—"
-OWN_SCALE = frozenset({"mae", "mse", "r2", "rmse"})
-"""Metrics without bounds, shown as they are; every other one is shown times 100."""
 
 
 def page(

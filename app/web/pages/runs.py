@@ -9,6 +9,7 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from pydantic import Field
 from sqlalchemy.orm import Session
 
+from app.core.task_types import OWN_SCALE
 from app.db.queries import runs as queries
 from app.db.queries.house import count_alive
 from app.db.queries.runs import RunFilter, RunRow
@@ -23,7 +24,7 @@ from app.web.flash import redirect
 from app.web.forms import Form as ShownForm
 from app.web.forms import rejected
 from app.web.provenance import Fact, facts_of
-from app.web.templating import OWN_SCALE, page
+from app.web.templating import page
 
 router = APIRouter(prefix="/runs", include_in_schema=False)
 Text = Annotated[str, Form()]
