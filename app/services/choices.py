@@ -5,10 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from app.core.formats import Choices
-from app.core.task_types import TaskType, task_type
+from app.core.task_types import RETRIEVAL_FAMILY, TaskType, task_type
 
-RANKED: Final = frozenset({"Retrieval", "Reranking", "InstructionRetrieval", "InstructionReranking"})
-"""The task types in which a document can have the id of its query."""
 USUAL: Final[dict[str, Any]] = {"splits": [], "ignore_identical_ids": False, "cluster_sets": None}
 """Every choice by the name of its form field, as it is when nobody says otherwise."""
 MAX_SPLITS: Final = 20
@@ -85,7 +83,7 @@ def _ignore_identical_ids(text: str, kind: str) -> bool:
     if text.lower() not in _WORDS:
         raise ValueError("Say true or false.")
     chosen = _WORDS[text.lower()]
-    if chosen and kind not in RANKED:
+    if chosen and kind not in RETRIEVAL_FAMILY:
         raise ValueError(f"Only retrieval and reranking look for documents by id; leave it off for {kind}.")
     return chosen
 

@@ -26,6 +26,7 @@ from app.core.records import (
     Translation,
     ValuedText,
 )
+from app.core.task_types import RETRIEVAL_FAMILY
 
 Record = dict[str, Any]
 Found = Mapping[str, list[Record]]
@@ -130,7 +131,7 @@ class _Retrieval:
 
 
 _CODECS: dict[str, Codec] = {
-    **dict.fromkeys(("Retrieval", "Reranking", "InstructionRetrieval", "InstructionReranking"), _Retrieval()),
+    **dict.fromkeys(RETRIEVAL_FAMILY, _Retrieval()),
     "STS": _Plain(StsData, (("pair", SentencePair),)),
     "PairClassification": _Plain(PairClassificationData, (("pair", LabelledPair),)),
     "BitextMining": _Plain(BitextMiningData, (("pair", Translation),)),

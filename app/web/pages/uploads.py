@@ -8,7 +8,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Form, Query, Request, Response
 from sqlalchemy.orm import Session
 
-from app.core.task_types import TASK_TYPES, TaskType
+from app.core.task_types import RETRIEVAL_FAMILY, TASK_TYPES, TaskType
 from app.db.queries.datasets import BoardLink, board_links, counts_text
 from app.db.tables import Dataset, JobState, Role, Upload
 from app.errors import AppError, Conflict, Invalid, NotFound
@@ -239,7 +239,7 @@ def discard(person: Member, session: WriteSession, settings: AppSettings, upload
 
 def _option_class(kind: str) -> str:
     """Which scoring options there are for a task type, beside those for all."""
-    if kind in choices.RANKED:
+    if kind in RETRIEVAL_FAMILY:
         return "ranked"
     return "sets" if kind == "Clustering" else ""
 
@@ -253,7 +253,7 @@ def _formats(kind: TaskType) -> str:
     return "".join(
         (
             "CSV, TSV, JSONL, Parquet; or a zip ",
-            "in the BEIR layout" if kind.name in choices.RANKED else bundle,
+            "in the BEIR layout" if kind.name in RETRIEVAL_FAMILY else bundle,
             '. In CSV and TSV a list is a JSON array: ["one", "two"]' if lists else "",
         )
     )
