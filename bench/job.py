@@ -67,14 +67,14 @@ def floor(names: Sequence[str]) -> Timed:
 
     from bench.floor import Shape, matrix_rate  # noqa: PLC0415
     from worker.encoders import folders  # noqa: PLC0415
-    from worker.scoring import TASKS  # noqa: PLC0415
+    from worker.scoring import task_for  # noqa: PLC0415
 
     datasets = [public.read() for public in sets.public_sets(names)]
     texts = {
         text: None
         for dataset in datasets
         for cell in dataset.cells
-        for part in TASKS[dataset.task_type].parts(cell.data)
+        for part in task_for(dataset.task_type).parts(cell.data)
         for text in part.texts
     }
     tokenizer = AutoTokenizer.from_pretrained(str(folders.locate(MINILM).path))

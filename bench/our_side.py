@@ -8,10 +8,11 @@ from typing import Any
 
 from app.core.records import Dataset
 from bench.common import Scores, Timed
-from worker.encoders import dense, network  # noqa: F401 -- so that no clock runs while sentence-transformers is imported
+from worker.encoders import dense
 from worker.encoders.base import Encoder, ModelSpec
 from worker.evaluate import Evaluation
 from worker.evaluate import evaluate as run_one
+from worker.scoring import task_for
 
 _FACTS = ("texts_encoded", "texts_from_store", "tokens")
 
@@ -47,6 +48,8 @@ def run(datasets: Iterable[Dataset], spec: ModelSpec, store: Path, *, encoder: E
         The scores of each; the seconds of each stage over all; as facts how many texts were encoded, how many came
         from the store, and how many tokens were read.
     """
+    datasets = list(datasets)
+    _import({dataset.task_type for dataset in datasets}, weights=encoder is None)
     scores: list[Scores] = []
     stages: defaultdict[str, float] = defaultdict(float)
     facts: Counter[str] = Counter()
@@ -60,6 +63,14 @@ def run(datasets: Iterable[Dataset], spec: ModelSpec, store: Path, *, encoder: E
             stages[stage] += seconds
         facts.update({fact: found.provenance[fact] for fact in _FACTS})
     return Timed(time.perf_counter() - began, scores, dict(stages), dict(facts))
+
+
+def _import(task_types: set[str], *, weights: bool) -> None:
+    """Import what a run will want, so that no clock runs meanwhile."""
+    for task_type in task_types:
+        task_for(task_type)
+    if weights:
+        import worker.encoders.network  # noqa: F401, PLC0415 -- sentence-transformers takes many seconds
 
 
 def evaluate(dataset: Dataset, spec: ModelSpec, **how: Any) -> Scores:

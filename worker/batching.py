@@ -1,11 +1,9 @@
 """Which texts are encoded together: batches of similar length under a budget of tokens, longest first."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-
-from app.storage.hash_index import unique
 
 IntArray = npt.NDArray[np.int64]
 
@@ -80,17 +78,3 @@ def slices(order: IntArray, size: int) -> Iterator[IntArray]:
     """An order cut into pieces of at most `size` positions."""
     for start in range(0, len(order), size):
         yield order[start : start + size]
-
-
-def distinct(hashes: npt.NDArray[np.void], texts: Sequence[str]) -> tuple[npt.NDArray[np.void], list[str]]:
-    """Every text once.
-
-    Args:
-        hashes: shape (n,), the texts' hashes.
-        texts: n texts.
-
-    Returns:
-        The distinct hashes, sorted, and their texts.
-    """
-    kept, first = unique(hashes)
-    return kept, [texts[position] for position in first]

@@ -19,7 +19,7 @@ from app.errors import RunFailure
 from worker.encoders import load
 from worker.encoders.base import Encoder, LexicalEncoder, ModelSpec
 from worker.encoders.sources import DenseSource, LexicalSource
-from worker.scoring import TASKS
+from worker.scoring import task_for
 from worker.scoring.base import CellScores, Part, Task
 
 _MEGABYTE = 1024**2
@@ -103,7 +103,7 @@ def evaluate(
     Raises:
         RunFailure: any of its codes but `worker_lost` and `dataset_missing`.
     """
-    main_metric, task = find_task_type(dataset.task_type).main_metric, TASKS[dataset.task_type]
+    main_metric, task = find_task_type(dataset.task_type).main_metric, task_for(dataset.task_type)
     stages = _Stages(progress)
     with ExitStack() as stack:
         stages.begin("load", 0)

@@ -30,13 +30,14 @@ Gather = Callable[[IntArray], FloatArray]
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """So many queries and documents are compared at once."""
+    """So many queries and documents are compared at once, and for so many queries at once the best are chosen."""
 
     queries: int
     documents: int
+    chosen: int
 
 
-TILES = {"cpu": Tile(1_024, 4_096), "cuda": Tile(8_192, 16_384)}
+TILES = {"cpu": Tile(1_024, 4_096, 128), "cuda": Tile(8_192, 16_384, 8_192)}
 """By kind of device. On any other, only similarities are computed, and the rest where it is well supported."""
 
 
@@ -113,14 +114,17 @@ def search(
     found = []
     for start in range(0, len(queries), tile.queries):
         some = _prepared(_tensor(queries[start : start + tile.queries], device), similarity)
-        best, seen = Best(len(some), min(k, len(ids)), tile.documents, chosen), 0
+        bests, seen = [Best(len(own), min(k, len(ids)), tile.documents, chosen) for own in some.split(tile.chosen)], 0
         for positions, vectors in blocks(tile.documents):
             part = _prepared(_tensor(vectors, device), similarity)
-            best.take(_compared(some, part, similarity).to(chosen), _tensor(ranks[positions], chosen))
+            scores = _compared(some, part, similarity).to(chosen).split(tile.chosen)
+            places = _tensor(ranks[positions], chosen)
+            for best, own in zip(bests, scores, strict=True):
+                best.take(own, places)
             seen += len(positions)
             if on_block is not None:
                 on_block(start + len(some) * seen // len(ids))
-        found.append(_decoded(best.keys(), order))
+        found += [_decoded(best.keys(), order) for best in bests]
     return _joined(found)
 
 

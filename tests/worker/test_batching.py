@@ -7,7 +7,6 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.core.fingerprints import text_hashes
 from worker import batching
 
 lengths = st.lists(st.integers(0, 300), max_size=60)
@@ -74,12 +73,3 @@ def test_slices_cut_without_loss(size: int, count: int) -> None:
 
     assert [position for part in parts for position in part.tolist()] == list(range(count))
     assert all(0 < len(part) <= size for part in parts)
-
-
-@settings(deadline=None)
-@given(texts=st.lists(st.text(max_size=4), max_size=20))
-def test_distinct_texts_match_their_hashes(texts: list[str]) -> None:
-    hashes, kept = batching.distinct(text_hashes(texts), texts)
-
-    assert sorted(kept) == sorted(set(texts))
-    assert hashes.tolist() == text_hashes(kept).tolist()

@@ -12,7 +12,7 @@ from mteb._evaluators.retrieval_metrics import evaluate_p_mrr_change
 
 from app.core.records import Document, Query, RetrievalData
 from app.core.task_types import RETRIEVAL_CUTOFFS
-from worker.scoring import TASKS, instructions
+from worker.scoring import instructions, task_for
 from worker.scoring.base import CellScores
 from worker.scoring.retrieval import candidate_places, judged_queries
 from worker.search import Rankings, search_words
@@ -41,7 +41,7 @@ class Fixed:
 
 
 def scored(data: RetrievalData, scores: np.ndarray) -> CellScores:
-    return TASKS["InstructionReranking"].score(data, Fixed(scores), lambda: None)
+    return task_for("InstructionReranking").score(data, Fixed(scores), lambda: None)
 
 
 def oracle(data: RetrievalData, scores: np.ndarray) -> dict[str, float]:
@@ -115,7 +115,7 @@ def test_a_document_that_falls_as_it_should() -> None:
 
 
 def test_query_and_instruction_are_read_together() -> None:
-    queries, _ = TASKS["InstructionReranking"].parts(pair())
+    queries, _ = task_for("InstructionReranking").parts(pair())
 
     assert queries.texts == ("cats all of them", "cats no red ones", "dogs")
 

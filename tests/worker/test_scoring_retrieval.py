@@ -14,7 +14,7 @@ from mteb._evaluators.retrieval_metrics import make_score_dict
 from app.core.records import Document, Query, RetrievalData
 from app.core.task_types import RETRIEVAL_CUTOFFS
 from tests.worker.engine_world import retrieval_dataset
-from worker.scoring import TASKS, abstention, retrieval
+from worker.scoring import abstention, retrieval, task_for
 from worker.scoring.retrieval import Judgements, RetrievalTask, candidate_places, evidence, judged_queries, per_query
 from worker.search import Rankings, search_words
 
@@ -86,7 +86,7 @@ def oracle(scores: np.ndarray, data: RetrievalData) -> dict[str, float]:
 
 
 def ours(scores: np.ndarray, data: RetrievalData) -> dict[str, float]:
-    return TASKS["Retrieval"].score(data, FixedSource(scores), lambda: None).metrics
+    return task_for("Retrieval").score(data, FixedSource(scores), lambda: None).metrics
 
 
 def assert_equal_metrics(found: dict[str, float], expected: dict[str, float]) -> None:
@@ -124,7 +124,7 @@ def test_reranking_equals_mteb(data: st.DataObject, count: int, queries: int, ig
     candidates = {str(row): tuple(data.draw(some)) for row in range(queries)}
     cell = searchable(queries, qrels, ids, candidates=candidates, ignore_identical_ids=ignore)
 
-    found = TASKS["Reranking"].score(cell, FixedSource(scores), lambda: None)
+    found = task_for("Reranking").score(cell, FixedSource(scores), lambda: None)
 
     assert_equal_metrics(found.metrics, oracle(scores, cell))
     assert found.metrics["map_at_1000"] == pytest.approx(found.arrays["value"].mean(), abs=1e-5)

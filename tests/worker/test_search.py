@@ -76,7 +76,7 @@ def test_examples_in_the_docstrings() -> None:
 def test_finds_the_best_with_ties_across_blocks(
     similarity: search.Similarity, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(search.TILES, "cpu", Tile(4, width))
+    monkeypatch.setitem(search.TILES, "cpu", Tile(4, width, 3))
     rng = np.random.default_rng(7)
     queries, documents = axes(9, rng), axes(40, rng)
     ids = [f"d{number}" for number in rng.permutation(40)]
@@ -98,7 +98,7 @@ def test_finds_the_best_with_ties_across_blocks(
 @pytest.mark.parametrize("k", [1, 5, 64])
 @pytest.mark.parametrize("kind", ["rising", "falling", "any", "same"])
 def test_whatever_the_order_of_the_documents(kind: str, k: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(search.TILES, "cpu", Tile(8, 16))
+    monkeypatch.setitem(search.TILES, "cpu", Tile(8, 16, 8))
     rng = np.random.default_rng(1)
     scores = {
         "rising": np.sort(rng.integers(0, 99, (3, 300)), axis=1),
@@ -120,7 +120,7 @@ def test_any_scores_with_ties(data: st.DataObject, count: int, k: int, width: in
     scores = np.array(data.draw(rows), np.float32).reshape(-1, count)
     ids = [str(number) for number in data.draw(st.permutations(range(count)))]
 
-    with patch.dict(search.TILES, cpu=Tile(3, width)):
+    with patch.dict(search.TILES, cpu=Tile(3, width, 2)):
         found = search.search_words([str(row) for row in range(len(scores))], Fixed(scores), ids, k)
 
     assert found.documents.tolist() == expected(scores, ids, k)

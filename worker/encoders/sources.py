@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +15,8 @@ from app.core.fingerprints import text_hashes
 from app.core.records import RetrievalData
 from app.errors import RunFailure
 from app.storage.embeddings import EmbeddingStore
-from worker.batching import distinct, slices
+from app.storage.hash_index import unique
+from worker.batching import slices
 from worker.encoders import precision
 from worker.encoders.base import (
     Encoder,
@@ -60,13 +62,24 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class _Stream:
-    """The distinct texts that are encoded in one way."""
+    """The distinct texts that are encoded in one way.
+
+    Attributes:
+        hashes: shape (n,), ascending.
+        first: shape (n,), where each text stands first, when those of all parts stand one after another.
+    """
 
     prompt: str
     role: Role | None
     store: EmbeddingStore
+    parts: Sequence[Part]
     hashes: npt.NDArray[np.void]
-    texts: list[str]
+    first: IntArray
+
+    def texts(self, rows: IntArray) -> list[str]:
+        """The texts of some hashes."""
+        every = list(chain.from_iterable(part.texts for part in self.parts))
+        return [every[place] for place in self.first[rows]]
 
 
 class DenseSource:
@@ -166,14 +179,7 @@ class DenseSource:
             self._hashes[id(part)] = text_hashes(part.texts)
             grouped[self._way(part.role)].append(part)
         return [
-            _Stream(
-                *way,
-                self._store(*way),
-                *distinct(
-                    np.concatenate([self._hashes[id(part)] for part in own]),
-                    [text for part in own for text in part.texts],
-                ),
-            )
+            _Stream(*way, self._store(*way), own, *unique(np.concatenate([self._hashes[id(part)] for part in own])))
             for way, own in grouped.items()
         ]
 
@@ -193,7 +199,7 @@ class DenseSource:
         return self._stores[prompt, role]
 
     def _encode(self, stream: _Stream, rows: IntArray, cells: Sequence[tuple[Part, ...]]) -> None:
-        texts, hashes = [stream.texts[row] for row in rows], stream.hashes[rows]
+        texts, hashes = stream.texts(rows), stream.hashes[rows]
         batches = self._encoder.batches(texts, stream.prompt, stream.role)
         with Publisher(stream.store) as publisher, closing(batches):
             try:

@@ -1,30 +1,35 @@
 """Scoring: one file a task type, pure functions from vectors and labels to metrics. This is their registry."""
 
-from typing import Any
+from functools import cache
+from importlib import import_module
+from typing import Any, Final
 
 from worker.scoring.base import Task
-from worker.scoring.bitext import BitextMiningTask
-from worker.scoring.classification import ClassificationTask
-from worker.scoring.clustering import ClusteringTask
-from worker.scoring.instructions import InstructionRerankingTask
-from worker.scoring.multilabel import MultilabelClassificationTask
-from worker.scoring.pairs import PairClassificationTask
-from worker.scoring.regression import RegressionTask
-from worker.scoring.retrieval import RetrievalTask
-from worker.scoring.sts import StsTask
-from worker.scoring.summarization import SummarizationTask
 
-TASKS: dict[str, Task[Any]] = {
-    "Retrieval": RetrievalTask("ndcg_at_10"),
-    "Reranking": RetrievalTask("map_at_1000"),
-    "InstructionRetrieval": RetrievalTask("ndcg_at_20"),
-    "InstructionReranking": InstructionRerankingTask(),
-    "STS": StsTask(),
-    "Summarization": SummarizationTask(),
-    "PairClassification": PairClassificationTask(),
-    "Classification": ClassificationTask(),
-    "MultilabelClassification": MultilabelClassificationTask(),
-    "Regression": RegressionTask(),
-    "Clustering": ClusteringTask(),
-    "BitextMining": BitextMiningTask(),
+_TASKS: Final[dict[str, tuple[str, ...]]] = {
+    "Retrieval": ("retrieval", "RetrievalTask", "ndcg_at_10"),
+    "Reranking": ("retrieval", "RetrievalTask", "map_at_1000"),
+    "InstructionRetrieval": ("retrieval", "RetrievalTask", "ndcg_at_20"),
+    "InstructionReranking": ("instructions", "InstructionRerankingTask"),
+    "STS": ("sts", "StsTask"),
+    "Summarization": ("summarization", "SummarizationTask"),
+    "PairClassification": ("pairs", "PairClassificationTask"),
+    "Classification": ("classification", "ClassificationTask"),
+    "MultilabelClassification": ("multilabel", "MultilabelClassificationTask"),
+    "Regression": ("regression", "RegressionTask"),
+    "Clustering": ("clustering", "ClusteringTask"),
+    "BitextMining": ("bitext", "BitextMiningTask"),
 }
+"""Module, class and what it is made with. Imported when asked for: retrieval needs no scikit-learn."""
+
+
+@cache
+def task_for(task_type: str) -> Task[Any]:
+    """How a task type is scored.
+
+    Args:
+        task_type: a name of `app.core.task_types.TASK_TYPES`.
+    """
+    module, name, *arguments = _TASKS[task_type]
+    made: Task[Any] = getattr(import_module(f"{__name__}.{module}"), name)(*arguments)
+    return made
