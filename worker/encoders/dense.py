@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from worker.encoders.network import Network
 
 DTYPES = ("float32", "bfloat16", "float16")
-BATCH_TOKENS = {"cuda": 65_536, "mps": 16_384, "cpu": 2_048}
+BATCH_TOKENS = {"cuda": 65_536, "mps": 16_384, "cpu": 1_024}
 """Tokens a batch by default. On processors small batches are quickest: they stay in the cache."""
 
 

@@ -22,7 +22,7 @@ from worker.encoders.facts import Facts
 from worker.encoders.folders import ModelFolder
 from worker.encoders.tokens import NO_LIMIT, Reader, Tokenised
 
-START_TOKENS = {"cuda": 4_096, "mps": 1_024, "cpu": 64}
+START_TOKENS = {"cuda": 4_096, "mps": 1_024, "cpu": 16}
 """What a batch costs before its first token, in tokens: rather pad so many than begin another batch."""
 
 _SLICE_BATCHES = 256
