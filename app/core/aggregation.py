@@ -1,103 +1,120 @@
-"""From cells to a board: dataset means, type means, Mean (Task), Mean (TaskType), Borda points and ranks."""
+"""From cells to a board: dataset means, type means, Mean (Task), Mean (TaskType), Borda points and ranks.
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from math import fsum
+All of it on arrays of models by datasets, NaN where nothing is known, so that any choice of either is ranked anew
+in a few milliseconds.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Cell = tuple[str, str]
 """(split, subset)."""
 
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Booleans = NDArray[np.bool_]
+Chosen = Integers | Booleans | slice
+
 RANK_DIGITS = 10
 """Dataset means are rounded to so many digits before ranking; else float order would decide near-ties."""
 
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A dataset of a board. A model has a score for it only if it has every cell of `cells`."""
-
-    key: str
-    task_type: str
-    cells: frozenset[Cell]
+EVERY = slice(None)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What is known of one model: its main metric by dataset key and cell, and what it was trained on.
+@dataclass(frozen=True, slots=True, eq=False)
+class DatasetMeans:
+    """What models score on datasets, on the metric's own scale; both of shape (models, datasets).
 
-    `scores` may lack datasets and cells; cells that a column does not require are left out of its mean.
-    `trained_on` holds dataset keys, None when unknown.
+    Attributes:
+        known: the mean of the required cells that there are, NaN for none.
+        complete: the same, NaN where a required cell is missing.
     """
 
-    key: str
-    scores: Mapping[str, Mapping[Cell, float]]
-    trained_on: frozenset[str] | None = None
+    known: Floats
+    complete: Floats
+
+    def of(self, models: Chosen = EVERY, datasets: Chosen = EVERY) -> "DatasetMeans":
+        """Some models on some datasets."""
+        return DatasetMeans(self.known[models][:, datasets], self.complete[models][:, datasets])
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A model's place on a board. Every score is on the metric's own scale (0 to 1), None when incomplete.
+@dataclass(frozen=True, slots=True, eq=False)
+class Standings:
+    """Every model's place on a board; each array of shape (models,).
 
-    `datasets` and `types` have an entry for every dataset and task type of the board. `rank` is 1 for the
-    best and None for a model without any cell; `zero_shot` is 0 to 100, None when unknown.
+    Attributes:
+        points: Borda points.
+        ranks: 1 for the best, 0 for a model without any score.
+        mean_task: the mean over the datasets, NaN when one is missing.
+        mean_task_type: the mean over the types' means, NaN when one is missing.
+        types: by task type the mean over its datasets, NaN when one is missing.
+        scored: on how many datasets there is a whole score.
     """
 
-    key: str
-    datasets: Mapping[str, float | None]
-    types: Mapping[str, float | None]
-    mean_task: float | None
-    mean_task_type: float | None
-    points: float
-    rank: int | None
-    complete: bool
-    zero_shot: int | None
+    points: Floats
+    ranks: Integers
+    mean_task: Floats
+    mean_task_type: Floats
+    types: Mapping[str, Floats]
+    scored: Integers
 
 
-@dataclass(frozen=True, slots=True)
-class _Means:
-    """A model's dataset means: those of complete datasets, and every one there is."""
-
-    complete: dict[str, float | None] = field(default_factory=dict)
-    known: list[float] = field(default_factory=list)
-
-
-def aggregate(columns: Sequence[Column], entries: Sequence[Entry]) -> tuple[Standing, ...]:
-    """Rank models by MTEB's rule, over exactly these columns.
-
-    A dataset's score is the plain mean of its cells; Mean (Task) the mean over datasets; a type's mean the
-    same within the type; Mean (TaskType) the mean over types. A mean that lacks one part is None. For the
-    ranks see `borda`: partial dataset means count there, and n is the number of models with at least one
-    complete dataset.
+def dataset_means(
+    models: ArrayLike, datasets: ArrayLike, values: ArrayLike, shape: tuple[int, int], required: ArrayLike
+) -> DatasetMeans:
+    """A dataset's score for a model: the plain mean of the main metric over its cells.
 
     Args:
-        columns: the board's datasets, with distinct keys.
-        entries: the models, in any order.
+        models: shape (n,), the row of each value.
+        datasets: shape (n,), its column; a value for every required cell that there is, each once, no other.
+        values: shape (n,), finite.
+        shape: how many models and datasets.
+        required: shape (datasets,), how many cells each dataset has; 0 where nobody knows yet.
 
-    Returns:
-        One standing an entry, in the order of `entries`. Without columns every score and rank is None.
+    Example:
+        >>> means = dataset_means([0, 0, 1], [0, 0, 0], [0.8, 0.6, 0.9], (2, 1), [2])
+        >>> means.known.tolist(), means.complete.tolist()
+        ([[0.7], [0.9]], [[0.7], [nan]])
+    """
+    places = np.asarray(models, np.int64) * shape[1] + np.asarray(datasets, np.int64)
+    size = shape[0] * shape[1]
+    counts = np.bincount(places, minlength=size).reshape(shape)
+    sums = np.bincount(places, np.asarray(values, np.float64), minlength=size).reshape(shape)
+    known = np.divide(sums, counts, out=np.full(shape, np.nan), where=counts > 0)
+    return DatasetMeans(known, np.where(counts == np.asarray(required), known, np.nan))
+
+
+def standings(means: DatasetMeans, task_types: Sequence[str]) -> Standings:
+    """Rank models by MTEB's rule, over exactly these datasets and among exactly these models.
+
+    Mean (Task) is the mean over datasets; a type's mean the same within the type; Mean (TaskType) the mean over
+    types. For the ranks see `borda`: partial dataset means count there, and n is the number of models with at least
+    one complete dataset.
+
+    Args:
+        means: shape (models, datasets). Without datasets every mean is NaN and every rank 0.
+        task_types: of each dataset.
 
     Reference:
         mteb 2.26.24, `benchmarks/_create_table.py`.
 
-    >>> sts = Column("sts", "STS", frozenset({("test", "en"), ("test", "de")}))
-    >>> a = Entry("a", {"sts": {("test", "en"): 0.8, ("test", "de"): 0.6}})
-    >>> b = Entry("b", {"sts": {("test", "en"): 0.9}})
-    >>> [(row.rank, row.mean_task) for row in aggregate([sts], [a, b])]
-    [(2, 0.7), (1, None)]
+    Example:
+        >>> found = standings(dataset_means([0, 0, 1, 1], [0, 1, 0, 1], [0.8, 0.5, 0.9, 0.6], (2, 2), [1, 1]), "ab")
+        >>> found.ranks.tolist(), found.mean_task.round(2).tolist()
+        ([2, 1], [0.65, 0.75])
     """
-    means = [_dataset_means(columns, entry) for entry in entries]
-    table = np.array([row.known for row in means], dtype=np.float64).reshape(len(entries), len(columns))
-    ranked_models = sum(any(score is not None for score in row.complete.values()) for row in means)
-    points, ranks = borda(table, ranked_models)
-    return tuple(
-        _standing(columns, entry, row.complete, float(got), rank)
-        for entry, row, got, rank in zip(entries, means, points, ranks, strict=True)
-    )
+    scored = (~np.isnan(means.complete)).sum(axis=1)
+    points, ranks = borda(means.known, int((scored > 0).sum()))
+    of_type = np.asarray(task_types, dtype=object)
+    types = {name: _mean(means.complete[:, of_type == name]) for name in dict.fromkeys(task_types)}
+    by_type = np.column_stack(list(types.values())) if types else np.empty((len(points), 0))
+    return Standings(points, ranks, _mean(means.complete), _mean(by_type), types, scored)
 
 
-def borda(scores: NDArray[np.float64], n: int) -> tuple[NDArray[np.float64], list[int | None]]:
+def borda(scores: Floats, n: int) -> tuple[Floats, Integers]:
     """Borda points and ranks: points = sum over datasets of (n - r), rank = 1 + models with more points.
 
     r is the average rank (1 = best) among the models with a score there, after rounding to 10 digits; a
@@ -108,79 +125,54 @@ def borda(scores: NDArray[np.float64], n: int) -> tuple[NDArray[np.float64], lis
         n: how many models count; a sole first place of a dataset earns n - 1 points.
 
     Returns:
-        Points, shape (models,), and the ranks; models with equal points share the smaller rank, and a
-        model without any score has rank None.
+        Points and ranks, shape (models,); models with equal points share the smaller rank, and a model without any
+        score has rank 0.
 
-    >>> points, ranks = borda(np.array([[0.9, 0.5], [0.7, 0.5], [0.8, np.nan]]), 3)
-    >>> points.tolist(), ranks
-    ([3.5, 1.5, 1.0], [1, 2, 3])
+    Example:
+        >>> points, ranks = borda(np.array([[0.9, 0.5], [0.7, 0.5], [0.8, np.nan]]), 3)
+        >>> points.tolist(), ranks.tolist()
+        ([3.5, 1.5, 1.0], [1, 2, 3])
     """
     points = np.zeros(len(scores))
-    for column in np.round(scores, RANK_DIGITS).T:
-        present = ~np.isnan(column)
+    missing = np.isnan(scores)
+    for column, gone in zip(np.round(scores, RANK_DIGITS).T, missing.T, strict=True):
+        present = ~gone
         points[present] += n - _average_ranks(column[present])
-    scored: NDArray[np.bool_] = np.logical_not(np.isnan(scores).all(axis=1))
-    contenders = points[scored]
-    ranks = [1 + int((contenders > own).sum()) if there else None for own, there in zip(points, scored, strict=True)]
-    return points, ranks
+    scored = ~missing.all(axis=1)
+    contenders = np.sort(points[scored])
+    better = len(contenders) - np.searchsorted(contenders, points, side="right")
+    return points, np.where(scored, 1 + better, 0)
 
 
-def zero_shot_percent(trained_on: frozenset[str] | None, board: Iterable[str]) -> int | None:
-    """The share of the board's datasets that a model was not trained on, 0 to 100, cut to a whole number.
+def zero_shot_percents(trained_on: Booleans, known: Booleans) -> Integers:
+    """The share of a board's datasets that each model was not trained on, cut to a whole number.
+
+    Args:
+        trained_on: shape (models, datasets).
+        known: shape (models,), whether a model's training data is known.
 
     Returns:
-        int(100 - 100 * |trained on ∩ board| / |board|); None when the training data is unknown or the
-        board is empty.
+        Shape (models,): int(100 - 100 * |trained on ∩ board| / |board|), 0 to 100; -1 where the training data is
+        unknown or the board is empty.
 
-    >>> zero_shot_percent(frozenset({"a", "elsewhere"}), ["a", "b", "c"])
-    66
+    Example:
+        >>> zero_shot_percents(np.array([[True, False, False]] * 2), np.array([True, False])).tolist()
+        [66, -1]
     """
-    datasets = frozenset(board)
-    if trained_on is None or not datasets:
-        return None
-    return int(100 - 100 * (len(trained_on & datasets) / len(datasets)))
+    models, datasets = trained_on.shape
+    if not datasets:
+        return np.full(models, -1, np.int64)
+    share = (100 - 100 * (trained_on.sum(axis=1) / datasets)).astype(np.int64)
+    return np.where(known, share, -1)
 
 
-def _average_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _average_ranks(values: Floats) -> Floats:
     """Ranks of `values`, 1 for the largest; equal values share the mean of their places."""
     _, place, counts = np.unique(-values, return_inverse=True, return_counts=True)
-    average: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    average: Floats = (np.cumsum(counts) - (counts - 1) / 2)[place]
     return average
 
 
-def _dataset_means(columns: Sequence[Column], entry: Entry) -> _Means:
-    means = _Means()
-    for column in columns:
-        cells = entry.scores.get(column.key, {})
-        values = [value for cell, value in cells.items() if cell in column.cells]
-        mean = _mean(values)
-        means.known.append(np.nan if mean is None else mean)
-        means.complete[column.key] = mean if len(values) == len(column.cells) else None
-    return means
-
-
-def _standing(
-    columns: Sequence[Column], entry: Entry, datasets: Mapping[str, float | None], points: float, rank: int | None
-) -> Standing:
-    by_type: dict[str, list[float | None]] = {}
-    for column in columns:
-        by_type.setdefault(column.task_type, []).append(datasets[column.key])
-    types = {task_type: _mean(scores) for task_type, scores in by_type.items()}
-    return Standing(
-        key=entry.key,
-        datasets=datasets,
-        types=types,
-        mean_task=_mean(datasets.values()),
-        mean_task_type=_mean(types.values()),
-        points=points,
-        rank=rank,
-        complete=bool(columns) and None not in datasets.values(),
-        zero_shot=zero_shot_percent(entry.trained_on, (column.key for column in columns)),
-    )
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    """The mean, the same in every order; None for nothing or when a value is None."""
-    parts = list(values)
-    present = [value for value in parts if value is not None]
-    return fsum(present) / len(present) if present and len(present) == len(parts) else None
+def _mean(scores: Floats) -> Floats:
+    """The mean of each row, NaN where one is missing or there is none."""
+    return scores.mean(axis=1) if scores.shape[1] else np.full(len(scores), np.nan)

@@ -1,5 +1,7 @@
 """Numbers as people read them, and the room that a vector takes."""
 
+import math
+
 PRECISION_BITS = {"float32": 32, "int8": 8, "uint8": 8, "binary": 1}
 """What vectors can be compared as, and the bits of one dimension."""
 
@@ -12,6 +14,33 @@ def short_count(value: float) -> str:
         if value >= size * 0.9995:
             return f"{float(f'{value / size:.3g}'):g}{unit}"
     return f"{value:g}"
+
+
+def parse_count(text: str) -> int:
+    """What `short_count` writes, and plain numbers: "1.5B" -> 1500000000, "512" -> 512.
+
+    Raises:
+        ValueError: it is no such number.
+
+    Example:
+        >>> parse_count("22.7M"), parse_count("8,192"), parse_count("600 m")
+        (22700000, 8192, 600000000)
+    """
+    plain = text.replace(",", "").replace(" ", "").upper()
+    for size, unit in _MAGNITUDES:
+        if plain.endswith(unit.upper()):
+            return round(_finite(plain.removesuffix(unit.upper()), text) * size)
+    return round(_finite(plain, text))
+
+
+def _finite(digits: str, text: str) -> float:
+    try:
+        value = float(digits)
+    except ValueError:
+        value = math.nan
+    if not abs(value) < 1e18:
+        raise ValueError(f"{text!r} is no number such as 512, 100M or 1.5B")
+    return value
 
 
 def vector_bytes(dimensions: int, precision: str) -> int:

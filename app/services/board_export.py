@@ -2,14 +2,14 @@
 
 import csv
 import io
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.db.queries.boards import Board, BoardRow, load_board
+from app.db.queries.boards import load_board
 from app.services import benchmarks
-from app.services.board_view import Kind, TableColumn, table_columns
+from app.services.board_look import Look
+from app.services.board_view import BoardView, Kind, TableColumn, Value, task_columns, type_columns, view_board
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -20,8 +20,7 @@ def board_dict(session: Session, slug: str) -> dict[str, Any]:
     Raises:
         NotFound: there is no such board.
     """
-    board = load_board(session, benchmarks.by_slug(session, slug))
-    return as_dict(board, board.rows)
+    return as_dict(view_board(load_board(session, benchmarks.by_slug(session, slug)), Look()))
 
 
 def board_csv(session: Session, slug: str) -> str:
@@ -30,58 +29,59 @@ def board_csv(session: Session, slug: str) -> str:
     Raises:
         NotFound: there is no such board.
     """
-    board = load_board(session, benchmarks.by_slug(session, slug))
-    return as_csv(board, board.rows)
+    return as_csv(view_board(load_board(session, benchmarks.by_slug(session, slug)), Look()))
 
 
-def as_dict(board: Board, rows: Sequence[BoardRow]) -> dict[str, Any]:
-    """JSON-ready: the board's name and these rows, in their order; None where a value is missing.
+def as_dict(view: BoardView) -> dict[str, Any]:
+    """JSON-ready: the board's name and the rows shown, in their order; None where a value is missing.
 
     `task_types` and `tasks` of a model go by the names of types and datasets.
     """
     return {
-        "benchmark": board.name,
-        "slug": board.slug,
+        "benchmark": view.board.name,
+        "slug": view.board.slug,
         "datasets": [
             {"slug": column.slug, "name": column.name, "task_type": column.task_type, "revision": column.revision}
-            for column in board.columns
+            for column in view.shown_columns
         ],
-        "models": [_row_dict(board, row) for row in rows],
+        "models": [_row_dict(view, row) for row in view.order],
     }
 
 
-def as_csv(board: Board, rows: Sequence[BoardRow]) -> str:
+def as_csv(view: BoardView) -> str:
     """One line a row, in their order; empty where a value is missing.
 
     Text that a spreadsheet would run as a formula gets an apostrophe before it; numbers never do.
     """
-    columns = table_columns(board)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow([_safe(text) for column in columns for text in _heads(column)])
-    writer.writerows([_safe(value) for column in columns for value in _values(column, row)] for row in rows)
+    writer.writerow([_safe(text) for column in view.columns for text in _heads(column)])
+    writer.writerows(
+        [_safe(value) for column in view.columns for value in _values(view, column, row)] for row in view.order
+    )
     return out.getvalue()
 
 
-def _row_dict(board: Board, row: BoardRow) -> dict[str, Any]:
-    model, standing = row.model, row.standing
+def _row_dict(view: BoardView, row: int) -> dict[str, Any]:
+    model = view.model(row)
+    values = {column.key: column.values[row] for column in view.columns}
     return {
         "model": model.name,
         "variant": model.variant,
         "revision": model.revision,
-        "rank": standing.rank,
-        "points": standing.points,
-        "complete": standing.complete,
-        "zero_shot": standing.zero_shot,
-        "memory_mb": model.memory_mb,
+        "rank": values["rank"],
+        "points": float(view.standings.points[row]),
+        "complete": view.complete(row),
+        "zero_shot": values["zero_shot"],
+        "memory_mb": values["memory"],
         "memory_dtype": model.memory_dtype,
-        "parameters": model.parameters,
-        "dimensions": model.dimensions,
-        "max_tokens": model.max_tokens,
-        "mean_task": standing.mean_task,
-        "mean_task_type": standing.mean_task_type,
-        "task_types": dict(standing.types),
-        "tasks": {column.name: standing.datasets[column.slug] for column in board.columns},
+        "parameters": values["parameters"],
+        "dimensions": values["dimensions"],
+        "max_tokens": values["max_tokens"],
+        "mean_task": values["mean_task"],
+        "mean_task_type": values["mean_task_type"],
+        "task_types": {column.group: column.values[row] for column in type_columns(view)},
+        "tasks": {column.label: column.values[row] for column in task_columns(view)},
     }
 
 
@@ -100,15 +100,16 @@ def _heads(column: TableColumn) -> tuple[str, ...]:
             return (column.label,)
 
 
-def _values(column: TableColumn, row: BoardRow) -> tuple[object, ...]:
+def _values(view: BoardView, column: TableColumn, row: int) -> tuple[Value, ...]:
+    model = view.model(row)
     match column.kind:
         case Kind.MODEL:
-            return row.model.name, row.model.variant, row.model.revision
+            return model.name, model.variant, model.revision
         case Kind.MEMORY:
-            return row.model.memory_mb, row.model.memory_dtype
+            return model.memory_mb, model.memory_dtype
         case _:
-            return (column.value(row),)
+            return (column.values[row],)
 
 
-def _safe(value: object) -> object:
+def _safe(value: Value) -> Value:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value

@@ -1,17 +1,23 @@
-"""How a board is looked at: its table's columns, and the sort and filter that stand in the address."""
+"""What a look shows of a board: the datasets and models that pass its filters, ranked anew, in order, as columns."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
-from urllib.parse import urlencode
 
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.aggregation import DatasetMeans, Integers, Standings, standings, zero_shot_percents
+from app.core.licences import allows_commercial_use
 from app.core.task_types import TASK_TYPES
-from app.db.queries.boards import Board, BoardRow
+from app.db.queries.boards import Board, BoardColumn, BoardModel
 from app.errors import Invalid
+from app.services.board_look import Look
 
-Value = float | str | None
-FILTER_LENGTH = 200
+Value = float | int | str | None
+GIGABYTE_MB = 1024
 
 
 class Kind(StrEnum):
@@ -32,21 +38,28 @@ class Kind(StrEnum):
         return self in {Kind.MEAN, Kind.TYPE, Kind.TASK}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TableColumn:
-    """A column of the table: `key` in the address, `help` in words, `value` of a row (None when missing).
+    """A column of the table.
 
-    `group` is the task type of a type or task column, `slug` the dataset of a task column.
+    Attributes:
+        key: in the address.
+        help: in words.
+        values: of every model that a view ranks, None where nothing is known.
+        group: the task type of a type or task column.
+        dataset: the board's column that a task column shows, else -1.
+        href: where a dataset is described.
     """
 
     key: str
     label: str
     help: str
     kind: Kind
-    value: Callable[[BoardRow], Value]
+    values: Sequence[Value] = ()
     unit: str = ""
     group: str = ""
-    slug: str = ""
+    dataset: int = -1
+    href: str = ""
 
     @property
     def falls_first(self) -> bool:
@@ -54,109 +67,103 @@ class TableColumn:
         return self.kind.is_score or self.kind is Kind.PERCENT
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class BoardView:
-    """Sort and filter of one look at a board, parsed once from the address; it also builds the links.
+    """What a look shows of a board.
 
-    `q` keeps models whose name or variant contains it, `complete` those with every dataset. Neither changes
-    a rank.
+    Attributes:
+        board: all of it.
+        look: what was asked for.
+        datasets: the board's columns that count here, ascending.
+        models: the board's models that are ranked here, ascending.
+        means: shape (models, datasets).
+        standings: of these models on these datasets.
+        columns: of the table, with a value for each of `models`.
+        order: the rows to show, as places in `models`.
     """
 
-    path: str
-    key: str = "rank"
-    descending: bool = False
-    q: str = ""
-    complete: bool = False
-    falling: frozenset[str] = frozenset()
-    """The columns whose first click sorts downwards."""
+    board: Board
+    look: Look
+    datasets: tuple[int, ...]
+    models: tuple[int, ...]
+    means: DatasetMeans
+    standings: Standings
+    columns: tuple[TableColumn, ...]
+    order: tuple[int, ...]
+
+    def model(self, row: int) -> BoardModel:
+        """The model at a place in `models`."""
+        return self.board.models[self.models[row]]
+
+    def complete(self, row: int) -> bool:
+        """Whether it has a score on every dataset."""
+        return 0 < len(self.datasets) == int(self.standings.scored[row])
 
     @property
-    def address(self) -> str:
-        """The address of this very look."""
-        return self.at(self.path)
+    def shown_columns(self) -> tuple[BoardColumn, ...]:
+        """The datasets that count."""
+        return tuple(self.board.columns[place] for place in self.datasets)
 
     @property
-    def sort_parameter(self) -> str:
-        """`key` or `-key`; empty for the default order."""
-        return "" if (self.key, self.descending) == ("rank", False) else f"{'-' if self.descending else ''}{self.key}"
-
-    def url(self, key: str) -> str:
-        """The link of a head: its own first direction, the other one when the table is sorted by it already."""
-        descending = not self.descending if key == self.key else key in self.falling
-        return replace(self, key=key, descending=descending).address
-
-    def without(self, *names: str) -> str:
-        """The link that takes filters (`q`, `complete`) away."""
-        plain = BoardView(self.path)
-        return replace(self, **{name: getattr(plain, name) for name in names}).address
-
-    def at(self, path: str) -> str:
-        """The same look at another address: a tab or a download."""
-        choices = {"sort": self.sort_parameter, "q": self.q, "complete": "1" if self.complete else ""}
-        query = urlencode({name: value for name, value in choices.items() if value})
-        return f"{path}?{query}" if query else path
-
-    def rows(self, board: Board) -> tuple[BoardRow, ...]:
-        """The rows to show, in order. Missing values come last both ways; equal ones by rank, then by name."""
-        (column,) = [column for column in table_columns(board) if column.key == self.key]
-        wanted = self.q.casefold()
-        kept = [
-            row
-            for row in board.rows
-            if (row.standing.complete or not self.complete)
-            and wanted in f"{row.model.name} {' '.join(row.model.chips)}".casefold()
-        ]
-        present = [row for row in kept if column.value(row) is not None]
-        missing = [row for row in kept if column.value(row) is None]
-        present.sort(key=lambda row: _sortable(column.value(row)), reverse=self.descending)
-        return (*present, *missing)
+    def falling(self) -> frozenset[str]:
+        """The columns whose first click sorts downwards."""
+        return frozenset(column.key for column in self.columns if column.falls_first)
 
 
-def parse_view(parameters: Iterable[tuple[str, str]], board: Board, path: str) -> BoardView:
-    """Read sort and filter from an address; of a doubled parameter the last one counts.
+def view_board(board: Board, look: Look) -> BoardView:
+    """Filter, rank and order.
 
     Raises:
-        Invalid: a parameter, a sort key or a value that does not exist; the message says which do.
+        Invalid: the look sorts by a column that this board has not.
     """
-    given = dict(parameters)
-    if unknown := [name for name in given if name not in {"sort", "q", "complete"}]:
-        raise Invalid(
-            f"A board has no filter {unknown[0]!r}. There are: sort, q (a part of the model's name), complete=1.",
-            code="unknown_filter",
-        )
-    columns = table_columns(board)
-    sort = given.get("sort", "") or "rank"
-    key = sort.removeprefix("-")
-    if key not in {column.key for column in columns}:
-        keys = ", ".join(column.key for column in FIXED_COLUMNS)
-        raise Invalid(
-            f"This board cannot be sorted by {key!r}. Sort by {keys}, type:NAME for a task type of the board or "
-            "task:SLUG for a dataset of it; with - before it the largest come first.",
-            code="unknown_sort",
-            details={"keys": [column.key for column in columns]},
-        )
-    if given.get("complete", "") not in {"", "0", "1"}:
-        raise Invalid("The filter complete is 1 (hide partial models) or 0.", code="unknown_filter")
-    q = given.get("q", "").strip()
-    if len(q) > FILTER_LENGTH:
-        raise Invalid(f"The name filter has at most {FILTER_LENGTH} characters.", code="unknown_filter")
-    falling = frozenset(column.key for column in columns if column.falls_first)
-    return BoardView(path, key, sort.startswith("-"), q, given.get("complete") == "1", falling)
+    datasets = np.flatnonzero([_counts(column, look) for column in board.columns])
+    zero_shot = zero_shot_percents(board.trained_on[:, datasets], board.training_known)
+    whole: list[bool] = np.logical_not(np.isnan(board.means.complete[:, datasets]).any(axis=1)).tolist()
+    models = np.flatnonzero(
+        [
+            _passes(model, look, percent, every)
+            for model, percent, every in zip(board.models, zero_shot.tolist(), whole, strict=True)
+        ]
+    )
+    means = board.means.of(models, datasets)
+    chosen = [board.columns[place] for place in datasets]
+    ranked = standings(means, [column.task_type for column in chosen])
+    columns = (
+        *_fixed(board, models, ranked, zero_shot[models]),
+        *(_type_column(name, values, chosen) for name, values in ranked.types.items()),
+        *(
+            _task_column(column, int(place), known(means.complete[:, number]))
+            for number, (place, column) in enumerate(zip(datasets, chosen, strict=True))
+        ),
+    )
+    order = _order(board, look, models, ranked, columns)
+    return BoardView(board, look, tuple(datasets.tolist()), tuple(models.tolist()), means, ranked, columns, order)
 
 
-def table_columns(board: Board) -> tuple[TableColumn, ...]:
-    """Every column of a board's table, in order."""
-    return (*FIXED_COLUMNS, *type_columns(board), *task_columns(board))
+def known(values: NDArray[np.float64]) -> list[float | None]:
+    """Numbers as values, None for NaN."""
+    return [None if math.isnan(value) else value for value in values.tolist()]
 
 
-def type_columns(board: Board) -> tuple[TableColumn, ...]:
+def fixed_columns(view: BoardView) -> tuple[TableColumn, ...]:
+    """Those before the scores by type."""
+    return tuple(column for column in view.columns if column.kind not in {Kind.TYPE, Kind.TASK})
+
+
+def type_columns(view: BoardView) -> tuple[TableColumn, ...]:
     """A mean a task type."""
-    return tuple(_type_column(board, name) for name in board.task_types)
+    return tuple(column for column in view.columns if column.kind is Kind.TYPE)
 
 
-def task_columns(board: Board) -> tuple[TableColumn, ...]:
+def task_columns(view: BoardView) -> tuple[TableColumn, ...]:
     """A column a dataset, in the board's order."""
-    return tuple(_task_column(column.slug, column.name, column.task_type) for column in board.columns)
+    return tuple(column for column in view.columns if column.kind is Kind.TASK)
+
+
+def type_names(name: str) -> tuple[str, str]:
+    """A task type's abbreviation and title; an imported board may have others than ours."""
+    kind = TASK_TYPES.get(name)
+    return (kind.abbreviation, kind.title) if kind else (name, name)
 
 
 def group_by_type(columns: Iterable[TableColumn]) -> Mapping[str, tuple[TableColumn, ...]]:
@@ -167,94 +174,161 @@ def group_by_type(columns: Iterable[TableColumn]) -> Mapping[str, tuple[TableCol
     return groups
 
 
-def _standing(name: str) -> Callable[[BoardRow], Value]:
-    return lambda row: getattr(row.standing, name)
-
-
-def _model(name: str) -> Callable[[BoardRow], Value]:
-    return lambda row: getattr(row.model, name)
-
-
-FIXED_COLUMNS = (
-    TableColumn(
-        "rank",
-        "Rank",
-        "Borda: on every dataset a model earns a point for each model it beats or that lacks the dataset, and half "
-        "a point for each it ties with. The most points rank first; equal points share a rank.",
-        Kind.RANK,
-        _standing("rank"),
-        unit="Borda",
-    ),
-    TableColumn("model", "Model", "Organisation, name and what sets the variant apart.", Kind.MODEL, _model("name")),
-    TableColumn(
-        "zero_shot",
-        "Zero-shot",
-        "Share of this board's datasets that the model was not trained on. NA: its training data is unknown.",
-        Kind.PERCENT,
-        _standing("zero_shot"),
-    ),
-    TableColumn(
-        "memory",
-        "Memory",
-        "Size of the weights as they are stored, in MB of 1,024² bytes; their data type shows on hover.",
-        Kind.MEMORY,
-        _model("memory_mb"),
-        unit="MB",
-    ),
-    TableColumn("parameters", "Parameters", "How many numbers the model has learnt.", Kind.COUNT, _model("parameters")),
-    TableColumn("dimensions", "Dimensions", "Length of one vector.", Kind.COUNT, _model("dimensions")),
-    TableColumn(
-        "max_tokens",
-        "Max tokens",
-        "How much of a text the model reads; what comes after is cut off.",
-        Kind.COUNT,
-        _model("max_tokens"),
-    ),
-    TableColumn(
-        "mean_task",
-        "Mean (Task)",
-        "Mean over all datasets of the board; none when one is missing.",
-        Kind.MEAN,
-        _standing("mean_task"),
-    ),
-    TableColumn(
-        "mean_task_type",
-        "Mean (TaskType)",
-        "Mean of the task types' means, so that each type weighs the same; none when a dataset is missing.",
-        Kind.MEAN,
-        _standing("mean_task_type"),
-    ),
-)
-
-
-def _type_column(board: Board, name: str) -> TableColumn:
-    count = sum(column.task_type == name for column in board.columns)
-    return TableColumn(
-        f"type:{name}",
-        TASK_TYPES[name].abbreviation,
-        f"{TASK_TYPES[name].title}: mean over the board's {count} {'dataset' if count == 1 else 'datasets'} of this "
-        "type; none when one is missing.",
-        Kind.TYPE,
-        lambda row: row.standing.types[name],
-        unit="mean",
-        group=name,
+def _counts(column: BoardColumn, look: Look) -> bool:
+    """Whether a dataset passes the filters."""
+    return (
+        (not look.type or column.task_type in look.type)
+        and (not look.dataset or column.slug in look.dataset)
+        and (not look.language or not set(look.language).isdisjoint(column.languages))
     )
 
 
-def _task_column(slug: str, name: str, task_type: str) -> TableColumn:
-    kind = TASK_TYPES[task_type]
-    return TableColumn(
-        f"task:{slug}",
-        name,
-        f"{kind.title}: {kind.main_metric}, times 100.",
-        Kind.TASK,
-        lambda row: row.standing.datasets[slug],
-        unit=kind.abbreviation,
-        group=task_type,
-        slug=slug,
+def _passes(model: BoardModel, look: Look, zero_shot: int, whole: bool) -> bool:
+    """Whether a model passes the filters. What is unknown passes no limit."""
+    return (
+        (whole or not look.complete)
+        and zero_shot >= {"all": -1, "known": 0, "full": 100}[look.zero_shot]
+        and (model.open_weights is True or not look.open_weights)
+        and (not look.commercial or allows_commercial_use(model.licence))
+        and (not look.kind or not set(look.kind).isdisjoint(model.kinds))
+        and _within(model.parameters, look.min_parameters, look.max_parameters)
+        and _within(model.memory_mb, None, look.max_memory_gb and look.max_memory_gb * GIGABYTE_MB)
+        and _within(model.dimensions, look.min_dimensions, look.max_dimensions)
+        and _within(model.max_tokens, look.min_tokens, None)
     )
+
+
+def _within(value: float | None, least: float | None, most: float | None) -> bool:
+    if least is None and most is None:
+        return True
+    return value is not None and (least or 0) <= value <= (math.inf if most is None else most)
+
+
+def _order(
+    board: Board, look: Look, models: Integers, ranked: Standings, columns: Sequence[TableColumn]
+) -> tuple[int, ...]:
+    """The rows to show, in order. Missing values come last both ways; equal ones by rank, then by name."""
+    column = next((column for column in columns if column.key == look.key), None)
+    if column is None:
+        names = ", ".join(column.key for column in columns if column.kind not in {Kind.TYPE, Kind.TASK})
+        raise Invalid(
+            f"This board cannot be sorted by {look.key[:200]!r}. Sort by {names}, type:NAME for a task type "
+            "that is shown or task:SLUG for a dataset that is; with - before it the largest come first.",
+            code="unknown_sort",
+            details={"keys": [column.key for column in columns]},
+        )
+    wanted = look.q.casefold()
+    rows = [row for row, place in enumerate(models.tolist()) if _named(board.models[place], wanted)]
+    ranks = ranked.ranks.tolist()
+    rows.sort(key=lambda row: (ranks[row] == 0, ranks[row]))
+    values = column.values
+    present = [row for row in rows if values[row] is not None]
+    present.sort(key=lambda row: _sortable(values[row]), reverse=look.descending)
+    return (*present, *(row for row in rows if values[row] is None))
+
+
+def _named(model: BoardModel, wanted: str) -> bool:
+    return not wanted or wanted in f"{model.name} {' '.join(model.chips)}".casefold()
 
 
 def _sortable(value: Value) -> Any:
     """Names without regard to case; numbers as they are."""
     return value.casefold() if isinstance(value, str) else value
+
+
+def _fixed(board: Board, models: Integers, ranked: Standings, zero_shot: Integers) -> tuple[TableColumn, ...]:
+    rows = [board.models[place] for place in models.tolist()]
+    return (
+        TableColumn(
+            "rank",
+            "Rank",
+            "Borda: on every dataset a model earns a point for each model it beats or that lacks the dataset, and half "
+            "a point for each it ties with. The most points rank first; equal points share a rank.",
+            Kind.RANK,
+            [rank or None for rank in ranked.ranks.tolist()],
+            unit="Borda",
+        ),
+        TableColumn(
+            "model",
+            "Model",
+            "Organisation, name and what sets the variant apart.",
+            Kind.MODEL,
+            [model.name for model in rows],
+        ),
+        TableColumn(
+            "zero_shot",
+            "Zero-shot",
+            "Share of the datasets shown that the model was not trained on. NA: its training data is unknown.",
+            Kind.PERCENT,
+            [None if percent < 0 else percent for percent in zero_shot.tolist()],
+        ),
+        TableColumn(
+            "memory",
+            "Memory",
+            "Size of the weights as they are stored, in MB of 1,024² bytes; their data type shows on hover.",
+            Kind.MEMORY,
+            [model.memory_mb for model in rows],
+            unit="MB",
+        ),
+        TableColumn(
+            "parameters",
+            "Parameters",
+            "How many numbers the model has learnt.",
+            Kind.COUNT,
+            [model.parameters for model in rows],
+        ),
+        TableColumn(
+            "dimensions", "Dimensions", "Length of one vector.", Kind.COUNT, [model.dimensions for model in rows]
+        ),
+        TableColumn(
+            "max_tokens",
+            "Max tokens",
+            "How much of a text the model reads; what comes after is cut off.",
+            Kind.COUNT,
+            [model.max_tokens for model in rows],
+        ),
+        TableColumn(
+            "mean_task",
+            "Mean (Task)",
+            "Mean over all datasets shown; none when one is missing.",
+            Kind.MEAN,
+            known(ranked.mean_task),
+        ),
+        TableColumn(
+            "mean_task_type",
+            "Mean (TaskType)",
+            "Mean of the task types' means, so that each type weighs the same; none when a dataset is missing.",
+            Kind.MEAN,
+            known(ranked.mean_task_type),
+        ),
+    )
+
+
+def _type_column(name: str, values: NDArray[np.float64], columns: Sequence[BoardColumn]) -> TableColumn:
+    short, title = type_names(name)
+    count = sum(column.task_type == name for column in columns)
+    return TableColumn(
+        f"type:{name}",
+        short,
+        f"{title}: mean over the {count} {'dataset' if count == 1 else 'datasets'} of this type; none when "
+        "one is missing.",
+        Kind.TYPE,
+        known(values),
+        unit="mean",
+        group=name,
+    )
+
+
+def _task_column(column: BoardColumn, place: int, values: Sequence[Value]) -> TableColumn:
+    short, title = type_names(column.task_type)
+    return TableColumn(
+        f"task:{column.slug}",
+        column.name,
+        f"{title}: {column.metric}, times 100.",
+        Kind.TASK,
+        values,
+        unit=short,
+        group=column.task_type,
+        dataset=place,
+        href=column.href,
+    )

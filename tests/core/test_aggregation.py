@@ -1,6 +1,9 @@
 """Aggregation: by hand, by its properties, and against the board that MTEB makes of public results."""
 
+import doctest
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +12,81 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.aggregation import Cell, Column, Entry, Standing, aggregate, borda, zero_shot_percent
+from app.core import aggregation
+from app.core.aggregation import Cell, borda, dataset_means, standings, zero_shot_percents
 
 ORACLE = Path(__file__).resolve().parents[2] / "../shared/data/mteb"
 ONE: Cell = ("test", "default")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A dataset of a board and the cells that it requires."""
+
+    key: str
+    task_type: str
+    cells: frozenset[Cell]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model's main metric by dataset and cell."""
+
+    key: str
+    scores: Mapping[str, Mapping[Cell, float]]
+    trained_on: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One model's place, free of arrays; None where nothing is known."""
+
+    key: str
+    datasets: dict[str, float | None]
+    types: dict[str, float | None]
+    mean_task: float | None
+    mean_task_type: float | None
+    points: float
+    rank: int | None
+    complete: bool
+    zero_shot: int | None
+
+
+def aggregate(columns: Sequence[Column], entries: Sequence[Entry]) -> tuple[Standing, ...]:
+    """The board of these models on these datasets, told model by model."""
+    cells = [
+        (row, place, value)
+        for row, entry in enumerate(entries)
+        for place, column in enumerate(columns)
+        for cell, value in entry.scores.get(column.key, {}).items()
+        if cell in column.cells
+    ]
+    rows, places, values = ([cell[part] for cell in cells] for part in range(3))
+    shape = len(entries), len(columns)
+    means = dataset_means(rows, places, values, shape, [len(column.cells) for column in columns])
+    board = standings(means, [column.task_type for column in columns])
+    trained = [[column.key in (entry.trained_on or ()) for column in columns] for entry in entries]
+    zero_shot = zero_shot_percents(
+        np.array(trained, np.bool_).reshape(shape), np.array([entry.trained_on is not None for entry in entries])
+    )
+
+    def known(value: float) -> float | None:
+        return None if np.isnan(value) else round(float(value), 14)
+
+    return tuple(
+        Standing(
+            entry.key,
+            {column.key: known(means.complete[row, place]) for place, column in enumerate(columns)},
+            {name: known(of_type[row]) for name, of_type in board.types.items()},
+            known(board.mean_task[row]),
+            known(board.mean_task_type[row]),
+            float(board.points[row]),
+            int(board.ranks[row]) or None,
+            0 < len(columns) == board.scored[row],
+            None if zero_shot[row] < 0 else int(zero_shot[row]),
+        )
+        for row, entry in enumerate(entries)
+    )
 
 
 def column(key: str, task_type: str = "STS", *cells: Cell) -> Column:
@@ -96,7 +170,7 @@ class TestBorda:
         scores = np.array([[0.9, 0.1], [0.1, 0.9], [0.05, 0.05]])
         points, ranks = borda(scores, 3)
         assert points.tolist() == [3.0, 3.0, 0.0]
-        assert ranks == [1, 1, 3]
+        assert ranks.tolist() == [1, 1, 3]
 
     def test_a_missing_dataset_gives_no_points(self) -> None:
         standings = by_key(
@@ -108,7 +182,7 @@ class TestBorda:
     def test_scores_equal_to_ten_digits_tie(self) -> None:
         points, ranks = borda(np.array([[0.1 + 0.2], [0.3], [0.3 + 1e-9]]), 3)
         assert points.tolist() == [0.5, 0.5, 2.0]
-        assert ranks == [2, 2, 1]
+        assert ranks.tolist() == [2, 2, 1]
 
     def test_a_partial_dataset_mean_earns_points(self) -> None:
         two = column("a", "STS", ("test", "en"), ("test", "de"))
@@ -144,7 +218,19 @@ class TestZeroShot:
         ],
     )
     def test_by_hand(self, trained_on: frozenset[str] | None, board: list[str], percent: int | None) -> None:
-        assert zero_shot_percent(trained_on, board) == percent
+        (standing,) = aggregate([column(key) for key in board], [entry("m", trained_on)])
+        assert standing.zero_shot == percent
+
+
+def test_examples_in_the_docstrings() -> None:
+    assert doctest.testmod(aggregation).failed == 0
+
+
+def test_some_models_on_some_datasets_are_a_board_of_their_own() -> None:
+    means = dataset_means([0, 0, 1, 1, 2], [0, 1, 0, 1, 0], [0.9, 0.1, 0.8, 0.2, 0.7], (3, 2), [1, 1])
+    board = standings(means.of(np.array([1, 2]), np.array([True, False])), ["STS"])
+    assert board.ranks.tolist() == [1, 2]
+    assert board.points.tolist() == [1.0, 0.0]
 
 
 SCORES = st.one_of(st.none(), st.sampled_from([0.1, 0.25, 0.5, 0.5 + 1e-12, 0.9]), st.floats(-1, 1))

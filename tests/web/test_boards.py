@@ -154,7 +154,7 @@ class TestTable:
         assert heads[9:21] == [f"{kind.abbreviation} mean" for kind in TASK_TYPES.values()]
         tips = re.findall(r'role="tooltip" id="(?:tip-task:set|tip-type)[^>]*>([^<]+)</span>', html)
         for kind in TASK_TYPES.values():
-            assert f"{kind.title}: mean over the board's 1 dataset of this type; none when one is missing." in unescape(
+            assert f"{kind.title}: mean over the 1 dataset of this type; none when one is missing." in unescape(
                 " ".join(tips)
             )
             assert f"{kind.title}: {kind.main_metric}, times 100." in tips

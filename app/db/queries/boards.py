@@ -1,15 +1,16 @@
-"""What a board shows, read in a constant number of queries."""
+"""What boards show: the list of them, and the whole content of one as arrays, read in a constant number of queries."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Subquery, distinct, func, select
 from sqlalchemy.orm import Session
 
-from app.core.aggregation import Cell, Column, Entry, Standing, aggregate
+from app.core.aggregation import Booleans, DatasetMeans, Integers, dataset_means
 from app.core.task_types import TASK_TYPES
 from app.db.queries.datasets import counts_text
 from app.db.queries.shared import newest_revisions
@@ -42,18 +43,25 @@ class DatasetChoice:
 
 @dataclass(frozen=True, slots=True)
 class BoardColumn:
-    """A dataset of a board at its newest revision; `revision` is None while it has none."""
+    """A dataset of a board at its newest revision.
 
-    id: int
+    Attributes:
+        slug: stands in addresses, unique on the board.
+        metric: the main one.
+        href: leads to the dataset's page, "" if it has none.
+        revision: None while there is none.
+    """
+
     slug: str
     name: str
     task_type: str
+    metric: str
     languages: tuple[str, ...]
-    description: str
-    revision_id: int | None
-    revision: str | None
-    counts: Mapping[str, int]
-    published_at: datetime | None
+    description: str = ""
+    href: str = ""
+    revision: str | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    published_at: datetime | None = None
 
     @property
     def counts_text(self) -> str:
@@ -63,19 +71,25 @@ class BoardColumn:
 
 @dataclass(frozen=True, slots=True)
 class BoardModel:
-    """What a row says of its model. `chips` tell it from other rows of the same name."""
+    """What a row says of its model. `chips` tell it from other rows of the same name; None is unknown."""
 
-    id: int
+    key: str
     name: str
-    variant: str
-    revision: str
-    chips: tuple[str, ...]
-    parameters: int | None
-    dimensions: int | None
-    max_tokens: int | None
-    memory_mb: float | None
-    memory_dtype: str | None
-    training_datasets: tuple[str, ...] | None
+    variant: str = ""
+    revision: str = ""
+    chips: tuple[str, ...] = ()
+    parameters: int | None = None
+    dimensions: int | None = None
+    max_tokens: int | None = None
+    memory_mb: float | None = None
+    memory_dtype: str | None = None
+    licence: str | None = None
+    open_weights: bool | None = None
+    release_date: str | None = None
+    active_parameters: int | None = None
+    kinds: tuple[str, ...] = ()
+
+    href: str = ""
 
     @property
     def organisation(self) -> str:
@@ -104,41 +118,44 @@ class RunMark:
         return self.state in OPEN
 
 
-@dataclass(frozen=True, slots=True)
-class BoardCell:
-    """A model on a dataset: the run that gave the score, and a newer run that is open or has failed."""
-
-    run_id: int | None = None
-    mark: RunMark | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BoardRow:
-    """A model's row. `cells` has an entry for every dataset slug of the board."""
-
-    model: BoardModel
-    standing: Standing
-    cells: Mapping[str, BoardCell]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Board:
-    """A whole board; `rows` by rank, `left_out` the models whose every run on it failed."""
+    """A whole board.
+
+    Attributes:
+        columns: its datasets.
+        models: those with a score, or a run that waits or works; by name.
+        means: shape (models, columns).
+        trained_on: shape (models, columns).
+        training_known: shape (models,), whether a model's training data is known.
+        run_ids: shape (models, columns), the run that gave the score, 0 for none.
+        marks: by (model, column) a run newer than that, open or failed.
+        left_out: the models whose every run failed.
+    """
 
     slug: str
     name: str
     description: str
     is_default: bool
     columns: tuple[BoardColumn, ...]
-    rows: tuple[BoardRow, ...]
+    models: tuple[BoardModel, ...]
+    means: DatasetMeans
+    trained_on: Booleans
+    training_known: Booleans
+    run_ids: Integers
+    marks: Mapping[tuple[int, int], RunMark]
     left_out: tuple[BoardModel, ...]
-    open_runs: int
     last_result: datetime | None
 
     @property
     def task_types(self) -> tuple[str, ...]:
         """The task types of the columns, in their order."""
         return tuple(dict.fromkeys(column.task_type for column in self.columns))
+
+    @property
+    def open_runs(self) -> int:
+        """How many runs wait or work."""
+        return sum(mark.is_open for mark in self.marks.values())
 
 
 def list_boards(session: Session) -> tuple[BoardSummary, ...]:
@@ -176,31 +193,41 @@ def load_board(session: Session, benchmark: Benchmark) -> Board:
     works. What a dataset requires are the (split, subset) cells that finished runs of its newest revision
     have: a run publishes all of its cells at once.
     """
-    columns = _columns(session, benchmark.id)
-    latest = _latest_runs(benchmark.id)
-    cells, last_result = _cells(session, latest, columns)
-    scores = _scores(session, latest, columns)
-    shown = {key: row for key, row in cells.items() if any(cell.run_id or _is_open(cell) for cell in row.values())}
-    models = _models(session, latest)
-    standings = aggregate(_required(columns, scores), [_entry(models[key], columns, scores) for key in shown])
-    rows = [
-        BoardRow(models[key], standing, {column.slug: shown[key].get(column.slug, BoardCell()) for column in columns})
-        for key, standing in zip(shown, standings, strict=True)
-    ]
+    columns, revisions = _columns(session, benchmark.id)
+    runs = _Runs(session, _latest_runs(benchmark.id), revisions)
+    found = _models(session, runs.latest)
+    shown = [key for key in found if key in runs.shown]
+    shape = len(shown), len(columns)
+    place = {key: number for number, key in enumerate(shown)}
+    models = _named([found[key] for key in found])
+    training = [found[key].training_datasets for key in shown]
     return Board(
         slug=benchmark.slug,
         name=benchmark.name,
         description=benchmark.description,
         is_default=benchmark.is_default,
         columns=columns,
-        rows=tuple(sorted(rows, key=_by_rank)),
-        left_out=tuple(model for key, model in models.items() if key not in shown),
-        open_runs=sum(_is_open(cell) for row in cells.values() for cell in row.values()),
-        last_result=last_result,
+        models=tuple(models[key] for key in shown),
+        means=_means(session, runs.latest, revisions, columns, place),
+        trained_on=trained_on(training, columns),
+        training_known=np.array([names is not None for names in training], np.bool_),
+        run_ids=runs.ids(place, shape),
+        marks={(place[key], column): mark for (key, column), mark in runs.marks.items() if key in place},
+        left_out=tuple(models[key] for key in found if key not in place),
+        last_result=runs.last_result,
     )
 
 
-def _columns(session: Session, benchmark_id: int) -> tuple[BoardColumn, ...]:
+def trained_on(training: Iterable[Iterable[str] | None], columns: Iterable[BoardColumn]) -> Booleans:
+    """Shape (models, columns): training data name a dataset by its name or its slug; None is unknown."""
+    named = [frozenset(names or ()) for names in training]
+    columns = tuple(columns)
+    told = [[bool(names & {column.slug, column.name}) for column in columns] for names in named]
+    return np.array(told, np.bool_).reshape(len(named), len(columns))
+
+
+def _columns(session: Session, benchmark_id: int) -> tuple[tuple[BoardColumn, ...], dict[int, int]]:
+    """The datasets, and the column of each newest revision."""
     newest = newest_revisions()
     query = (
         select(Dataset, DatasetRevision)
@@ -210,21 +237,23 @@ def _columns(session: Session, benchmark_id: int) -> tuple[BoardColumn, ...]:
         .where(BenchmarkDataset.benchmark_id == benchmark_id)
         .order_by(BenchmarkDataset.position, Dataset.id)
     )
-    return tuple(
+    found = session.execute(query).all()
+    columns = tuple(
         BoardColumn(
-            id=dataset.id,
             slug=dataset.slug,
             name=dataset.name,
             task_type=dataset.task_type,
+            metric=TASK_TYPES[dataset.task_type].main_metric,
             languages=tuple(dataset.languages),
             description=dataset.description,
-            revision_id=revision.id if revision else None,
+            href=f"/datasets/{dataset.slug}",
             revision=revision.revision if revision else None,
             counts=revision.counts if revision else {},
             published_at=revision.created_at if revision else None,
         )
-        for dataset, revision in session.execute(query)
+        for dataset, revision in found
     )
+    return columns, {revision.id: place for place, (_, revision) in enumerate(found) if revision}
 
 
 def _latest_runs(benchmark_id: int) -> Subquery:
@@ -240,64 +269,76 @@ def _latest_runs(benchmark_id: int) -> Subquery:
     )
 
 
-def _cells(
-    session: Session, latest: Subquery, columns: tuple[BoardColumn, ...]
-) -> tuple[dict[int, dict[str, BoardCell]], datetime | None]:
-    """Model id -> dataset slug -> cell, and when the last result came."""
-    slugs = {column.revision_id: column.slug for column in columns}
-    query = (
-        select(
-            Run.id,
-            Run.model_id,
-            Run.dataset_revision_id,
-            Run.state,
-            Run.done,
-            Run.total,
-            Run.failure,
-            Run.finished_at,
-        )
-        .join(latest, latest.c.id == Run.id)
-        .order_by(Run.id)
-    )
-    cells: dict[int, dict[str, BoardCell]] = {}
-    finished: list[datetime] = []
-    for run in session.execute(query):
-        row = cells.setdefault(run.model_id, {})
-        slug = slugs[run.dataset_revision_id]
-        if run.state == JobState.DONE:  # in order of id: what failed before is settled by this result
-            row[slug] = BoardCell(run.id)
-            finished += [run.finished_at] if run.finished_at else []
-        else:
-            reason = (run.failure or {}).get("message", "")
-            mark = RunMark(run.id, JobState(run.state), run.done, run.total, reason)
-            row[slug] = BoardCell(row.get(slug, BoardCell()).run_id, mark)
-    return cells, max(finished, default=None)
+class _Runs:
+    """The latest runs of a board by (model id, column).
+
+    Attributes:
+        done: the ids of those that gave the scores.
+        marks: open or failed ones that are newer.
+        shown: the models with a score, or with a run that waits or works.
+        last_result: when the last score came.
+    """
+
+    def __init__(self, session: Session, latest: Subquery, revisions: Mapping[int, int]) -> None:
+        self.latest = latest
+        self.done: dict[tuple[int, int], int] = {}
+        self.marks: dict[tuple[int, int], RunMark] = {}
+        self.last_result: datetime | None = None
+        columns = (Run.id, Run.model_id, Run.dataset_revision_id, Run.state, Run.finished_at)
+        progress = (Run.done, Run.total, Run.failure)
+        query = select(*columns, *progress).join(latest, latest.c.id == Run.id).order_by(Run.id)
+        for run in session.execute(query):
+            place = run.model_id, revisions[run.dataset_revision_id]
+            if run.state == JobState.DONE:  # in order of id: what failed before is settled by this result
+                self.done[place] = run.id
+                self.marks.pop(place, None)
+                self.last_result = max(filter(None, (self.last_result, run.finished_at)), default=None)
+            else:
+                reason = (run.failure or {}).get("message", "")
+                self.marks[place] = RunMark(run.id, JobState(run.state), run.done, run.total, reason)
+        self.shown = {model for model, _ in self.done}
+        self.shown |= {model for (model, _), mark in self.marks.items() if mark.is_open}
+
+    def ids(self, place: Mapping[int, int], shape: tuple[int, int]) -> Integers:
+        """Shape (models, columns)."""
+        ids = np.zeros(shape, np.int64)
+        for (model, column), run_id in self.done.items():
+            ids[place[model], column] = run_id
+        return ids
 
 
-def _scores(
-    session: Session, latest: Subquery, columns: tuple[BoardColumn, ...]
-) -> dict[int, dict[str, dict[Cell, float]]]:
-    """Model id -> dataset slug -> cell -> main metric, of the latest finished runs."""
-    by_revision = {column.revision_id: column for column in columns}
-    metrics = {column.slug: TASK_TYPES[column.task_type].main_metric for column in columns}
+def _means(
+    session: Session,
+    latest: Subquery,
+    revisions: Mapping[int, int],
+    columns: tuple[BoardColumn, ...],
+    place: Mapping[int, int],
+) -> DatasetMeans:
+    """The means of the main metrics of the latest finished runs."""
+    metrics = [column.metric for column in columns]
     query = (
         select(Run.model_id, Run.dataset_revision_id, Score.split, Score.subset, Score.metric, Score.value)
         .join(latest, latest.c.id == Run.id)
         .join(Score, Score.run_id == Run.id)
-        .where(Run.state == JobState.DONE, Score.metric.in_(sorted(set(metrics.values()))))
+        .where(Run.state == JobState.DONE, Score.metric.in_(sorted(set(metrics))))
         .order_by(Run.id, Score.split, Score.subset)
     )
-    scores: dict[int, dict[str, dict[Cell, float]]] = {}
+    rows, places, values = [], [], []
+    cells: list[set[tuple[str, str]]] = [set() for _ in columns]
     for model_id, revision_id, split, subset, metric, value in session.execute(query):
-        slug = by_revision[revision_id].slug
-        if metric == metrics[slug]:
-            scores.setdefault(model_id, {}).setdefault(slug, {})[split, subset] = value
-    return scores
+        column = revisions[revision_id]
+        if metric == metrics[column]:
+            rows.append(place[model_id])
+            places.append(column)
+            values.append(value)
+            cells[column].add((split, subset))
+    return dataset_means(rows, places, values, (len(place), len(columns)), [len(found) for found in cells])
 
 
-def _models(session: Session, latest: Subquery) -> dict[int, BoardModel]:
+def _models(session: Session, latest: Subquery) -> dict[int, Any]:
+    """The models that have run, by name."""
     used = select(Run.model_id).join(latest, latest.c.id == Run.id)
-    found = session.execute(
+    query = (
         select(
             Model.id,
             Model.name,
@@ -308,59 +349,33 @@ def _models(session: Session, latest: Subquery) -> dict[int, BoardModel]:
             Model.max_tokens,
             Model.memory_mb,
             Model.memory_dtype,
+            Model.licence,
             Model.training_datasets,
         )
         .where(Model.id.in_(used))
         .order_by(Model.name, Model.variant, Model.id)
-    ).all()
-    alike = Counter((row.name, row.variant) for row in found)
-    return {row.id: _model(row, twins=alike[row.name, row.variant] > 1) for row in found}
-
-
-def _model(row: Any, *, twins: bool) -> BoardModel:
-    """`twins`: whether another revision of the same variant is on the board."""
-    chips = (row.variant, row.revision[:7] if twins else "")
-    return BoardModel(
-        id=row.id,
-        name=row.name,
-        variant=row.variant,
-        revision=row.revision,
-        chips=tuple(chip for chip in chips if chip),
-        parameters=row.parameters,
-        dimensions=row.dimensions,
-        max_tokens=row.max_tokens,
-        memory_mb=row.memory_mb,
-        memory_dtype=row.memory_dtype,
-        training_datasets=None if row.training_datasets is None else tuple(row.training_datasets),
     )
+    return {row.id: row for row in session.execute(query)}
 
 
-def _required(
-    columns: tuple[BoardColumn, ...], scores: Mapping[int, Mapping[str, Mapping[Cell, float]]]
-) -> list[Column]:
-    def seen(slug: str) -> frozenset[Cell]:
-        return frozenset(cell for datasets in scores.values() for cell in datasets.get(slug, {}))
-
-    return [Column(column.slug, column.task_type, seen(column.slug)) for column in columns]
-
-
-def _entry(
-    model: BoardModel,
-    columns: tuple[BoardColumn, ...],
-    scores: Mapping[int, Mapping[str, Mapping[Cell, float]]],
-) -> Entry:
-    """A model as the aggregation wants it; training data name a dataset by its name or its slug."""
-    trained_on: frozenset[str] | None = None
-    if model.training_datasets is not None:
-        named = set(model.training_datasets)
-        trained_on = frozenset(column.slug for column in columns if named & {column.slug, column.name})
-    return Entry(str(model.id), scores.get(model.id, {}), trained_on)
-
-
-def _is_open(cell: BoardCell) -> bool:
-    return cell.mark is not None and cell.mark.is_open
-
-
-def _by_rank(row: BoardRow) -> tuple[bool, int, str, str, int]:
-    rank = row.standing.rank
-    return rank is None, rank or 0, row.model.name, row.model.variant, row.model.id
+def _named(rows: Iterable[Any]) -> dict[int, BoardModel]:
+    """By id; a revision is a chip where another one of the same variant is on the board."""
+    rows = tuple(rows)
+    alike = Counter((row.name, row.variant) for row in rows)
+    return {
+        row.id: BoardModel(
+            key=str(row.id),
+            name=row.name,
+            variant=row.variant,
+            revision=row.revision,
+            chips=tuple(filter(None, (row.variant, row.revision[:7] if alike[row.name, row.variant] > 1 else ""))),
+            parameters=row.parameters,
+            dimensions=row.dimensions,
+            max_tokens=row.max_tokens,
+            memory_mb=row.memory_mb,
+            memory_dtype=row.memory_dtype,
+            licence=row.licence,
+            href=f"/models/{row.name}",
+        )
+        for row in rows
+    }

@@ -1,5 +1,6 @@
 """What the dataset pages show: each function a constant number of queries."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +9,7 @@ from typing import Any
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
-from app.core.aggregation import Cell, Column, Entry, aggregate
+from app.core.aggregation import Cell, dataset_means, standings
 from app.core.task_types import task_type
 from app.db.tables import (
     Benchmark,
@@ -172,14 +173,15 @@ def scores_of(session: Session, dataset: DatasetRow) -> tuple[ScoreRow, ...]:
     Score and rank follow the board's rules, for a board of this dataset alone.
     """
     cells = _main_scores(session, dataset)
-    required = frozenset(cell for found in cells.values() for cell in found)
     runs = _newest_runs(session, dataset.revision_id)
-    entries = [Entry(str(model_id), {dataset.slug: cells.get(model_id, {})}) for model_id in runs]
-    standings = aggregate([Column(dataset.slug, dataset.task_type, required)], entries)
-    rows = [
-        _score_row(runs[model_id], standing.rank, standing.datasets[dataset.slug])
-        for model_id, standing in zip(runs, standings, strict=True)
-    ]
+    found = [(row, value) for row, model_id in enumerate(runs) for value in cells.get(model_id, {}).values()]
+    required = len({cell for values in cells.values() for cell in values})
+    means = dataset_means(
+        [row for row, _ in found], [0] * len(found), [value for _, value in found], (len(runs), 1), [required]
+    )
+    ranks = standings(means, [dataset.task_type]).ranks.tolist()
+    scores = (None if math.isnan(score) else score for score in means.complete[:, 0].tolist())
+    rows = [_score_row(run, rank or None, score) for run, rank, score in zip(runs.values(), ranks, scores, strict=True)]
     return tuple(sorted(rows, key=lambda row: (row.rank is None, row.rank or 0, row.model, row.variant)))
 
 

@@ -10,7 +10,6 @@ from urllib.parse import quote
 from fastapi import APIRouter, Form, Request, Response
 from sqlalchemy.orm import Session
 
-from app.core.task_types import TASK_TYPES
 from app.db.queries.boards import Board, BoardSummary, DatasetChoice, dataset_choices, list_boards, load_board
 from app.db.tables import Benchmark
 from app.errors import Conflict, Invalid
@@ -18,7 +17,9 @@ from app.http.access import Admin, Viewer
 from app.http.dependencies import ReadSession, WriteSession
 from app.services import benchmarks
 from app.services.board_export import as_csv, as_dict
-from app.services.board_view import FIXED_COLUMNS, BoardView, TableColumn, parse_view
+from app.services.board_look import BoardLinks, Look, parse_look
+from app.services.board_view import BoardView, TableColumn, fixed_columns, view_board
+from app.web.board_filter import Choice, FilterChoices, filter_chips, filter_choices
 from app.web.board_table import BoardTable, summary_table, task_table
 from app.web.flash import redirect
 from app.web.forms import Form as ShownForm
@@ -52,11 +53,19 @@ class BoardPage:
     """What the tabs Summary and Tasks show."""
 
     board: Board
-    view: BoardView
+    look: Look
+    links: BoardLinks
     tabs: tuple[Tab, ...]
     table: BoardTable
+    choices: FilterChoices
+    chips: tuple[Choice, ...]
     csv_url: str
     json_url: str
+
+    @property
+    def show_all(self) -> str:
+        """The link that takes every filter away."""
+        return self.links.without(*self.look.filters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +75,6 @@ class InfoPage:
     board: Board
     tabs: tuple[Tab, ...]
     columns: tuple[TableColumn, ...]
-    metrics: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +158,13 @@ def create_board(
 @router.get("/boards/{slug}.csv")
 def download_csv(request: Request, _viewer: Viewer, session: ReadSession, slug: str) -> Response:
     """The rows of a look at a board, in its order."""
-    board, view = _look(request, session, slug)
-    return _download(as_csv(board, view.rows(board)), f"{slug}.csv", "text/csv")
+    return _download(as_csv(_view(request, session, slug)), f"{slug}.csv", "text/csv")
 
 
 @router.get("/boards/{slug}.json")
 def download_json(request: Request, _viewer: Viewer, session: ReadSession, slug: str) -> Response:
     """The rows of a look at a board, in its order."""
-    board, view = _look(request, session, slug)
-    text = json.dumps(as_dict(board, view.rows(board)), ensure_ascii=False, allow_nan=False, indent=2)
+    text = json.dumps(as_dict(_view(request, session, slug)), ensure_ascii=False, allow_nan=False, indent=2)
     return _download(text, f"{slug}.json", "application/json")
 
 
@@ -178,8 +184,8 @@ def tasks(request: Request, _viewer: Viewer, session: ReadSession, slug: str) ->
 def info(request: Request, _viewer: Viewer, session: ReadSession, slug: str) -> Response:
     """What a board is made of."""
     board = load_board(session, benchmarks.by_slug(session, slug))
-    metrics = {name: TASK_TYPES[name].main_metric for name in board.task_types}
-    context = InfoPage(board, _tabs(slug, f"{_path(slug)}/info", None), FIXED_COLUMNS, metrics)
+    columns = fixed_columns(view_board(board, Look()))
+    context = InfoPage(board, _tabs(slug, f"{_path(slug)}/info", Look()), columns)
     return page(request, "boards/info.html", context)
 
 
@@ -238,18 +244,21 @@ def delete_board(person: Admin, session: WriteSession, slug: str) -> Response:
 
 
 def _board_page(request: Request, session: Session, benchmark: Benchmark, path: str) -> Response:
-    board = load_board(session, benchmark)
-    view = parse_view(request.query_params.multi_items(), board, path)
-    own = _path(board.slug)
-    table = task_table(board, view) if path == f"{own}/tasks" else summary_table(board, view)
-    current = own if path == "/" else path
+    look = parse_look(request.query_params.multi_items())
+    view = view_board(load_board(session, benchmark), look)
+    own = _path(benchmark.slug)
+    table = task_table(view) if path == f"{own}/tasks" else summary_table(view)
+    links = BoardLinks(path, look, view.falling)
     context = BoardPage(
-        board=board,
-        view=view,
-        tabs=_tabs(board.slug, current, view),
+        board=view.board,
+        look=look,
+        links=links,
+        tabs=_tabs(benchmark.slug, own if path == "/" else path, look),
         table=table,
-        csv_url=view.at(f"{own}.csv"),
-        json_url=view.at(f"{own}.json"),
+        choices=filter_choices(view.board),
+        chips=filter_chips(view.board, links),
+        csv_url=look.at(f"{own}.csv"),
+        json_url=look.at(f"{own}.json"),
     )
     # A table whose columns changed meanwhile cannot take new rows: htmx then loads the page again.
     asked_by = request.headers.get("HX-Trigger", table.id)
@@ -257,17 +266,16 @@ def _board_page(request: Request, session: Session, benchmark: Benchmark, path: 
     return page(request, "boards/board.html", context, partial="boards/_fragment.html", headers=headers)
 
 
-def _look(request: Request, session: Session, slug: str) -> tuple[Board, BoardView]:
+def _view(request: Request, session: Session, slug: str) -> BoardView:
     board = load_board(session, benchmarks.by_slug(session, slug))
-    return board, parse_view(request.query_params.multi_items(), board, _path(slug))
+    return view_board(board, parse_look(request.query_params.multi_items()))
 
 
-def _tabs(slug: str, current: str, view: BoardView | None) -> tuple[Tab, ...]:
+def _tabs(slug: str, current: str, look: Look) -> tuple[Tab, ...]:
     own = _path(slug)
     paths = {"Summary": own, "Tasks": f"{own}/tasks", "Info": f"{own}/info"}
     return tuple(
-        Tab(label, view.at(path) if view and label != "Info" else path, path == current)
-        for label, path in paths.items()
+        Tab(label, path if label == "Info" else look.at(path), path == current) for label, path in paths.items()
     )
 
 

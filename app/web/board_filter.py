@@ -1,0 +1,77 @@
+"""The filters of a board as people see them: what there is to choose, and a chip for each choice."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from app.core.units import short_count
+from app.db.queries.boards import Board
+from app.services.board_look import BoardLinks
+from app.services.board_view import type_names
+
+Choice = tuple[str, str]
+"""A value in the address, and its label."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilterChoices:
+    """What a board's datasets and models have to choose from."""
+
+    types: tuple[Choice, ...]
+    kinds: tuple[Choice, ...]
+    languages: tuple[Choice, ...]
+    datasets: tuple[Choice, ...]
+
+    @staticmethod
+    def short(value: int | None) -> str:
+        """A count as people type it, such as 1.5B; "" for none."""
+        return "" if value is None else short_count(value)
+
+
+def filter_choices(board: Board) -> FilterChoices:
+    """What there is to choose, in the board's order; languages and kinds by name."""
+    return FilterChoices(
+        types=tuple((name, type_names(name)[1]) for name in board.task_types),
+        kinds=_sorted(kind for model in board.models for kind in model.kinds),
+        languages=_sorted(language for column in board.columns for language in column.languages),
+        datasets=tuple((column.slug, column.name) for column in board.columns),
+    )
+
+
+def filter_chips(board: Board, links: BoardLinks) -> tuple[Choice, ...]:
+    """What each filter says, and the link that takes it away."""
+    names = {column.slug: column.name for column in board.columns}
+    chips = []
+    for name in links.look.filters:
+        value: Any = getattr(links.look, name)
+        if name in _SEVERAL:
+            shown = [names.get(one, one) if name == "dataset" else one for one in value]
+            few = ", ".join(shown) if len(shown) < 4 else f"{len(shown)} {_SEVERAL[name]}"
+            chips.append((few, links.without(name)))
+        else:
+            chips.append((_WORDS[name].format(_short(value)), links.without(name)))
+    return tuple(chips)
+
+
+_SEVERAL = {"type": "task types", "dataset": "datasets", "language": "languages", "kind": "kinds of models"}
+_WORDS = {
+    "q": "name has “{}”",
+    "complete": "complete only",
+    "zero_shot": "zero-shot: {}",
+    "open_weights": "open weights",
+    "commercial": "commercial use",
+    "min_parameters": "parameters ≥ {}",
+    "max_parameters": "parameters ≤ {}",
+    "max_memory_gb": "fits in {} GB",
+    "min_dimensions": "dimensions ≥ {}",
+    "max_dimensions": "dimensions ≤ {}",
+    "min_tokens": "max tokens ≥ {}",
+}
+
+
+def _short(value: Any) -> str:
+    return short_count(value) if isinstance(value, int | float) else str(value)
+
+
+def _sorted(values: Iterable[str]) -> tuple[Choice, ...]:
+    return tuple((value, value) for value in sorted(set(values)))
