@@ -1,1 +1,4 @@
-"""Measurements: parity with mteb (`make parity`) and speed (`make bench`). Nothing of the product imports this."""
+"""Measurements: parity with mteb (`make parity`) and speed (`make bench`).
+
+`make registry` also stands here: it writes what `app.mteb` knows of mteb. Nothing of the product imports this.
+"""

@@ -45,7 +45,7 @@ def make(folder: Path, *arguments: str, **variables: str) -> subprocess.Complete
 
 def test_make_alone_lists_the_commands(clone: Path) -> None:
     listed = [line.split()[1] for line in make(clone).stdout.splitlines()]
-    assert listed == ["help", "up", "test", "lint", "parity", "bench", "constraints", "clean"]
+    assert listed == ["help", "up", "test", "lint", "parity", "bench", "registry", "constraints", "clean"]
 
 
 def test_the_first_start_installs_pinned_packages_and_the_second_nothing(environment: Path) -> None:
