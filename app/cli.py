@@ -18,6 +18,7 @@ from pydantic_settings import SettingsError
 from sqlalchemy.exc import OperationalError
 
 from app.errors import AppError
+from app.import_command import export_mteb, import_mteb
 from app.settings import Settings, get_settings
 from app.vectors_command import vectors_cli
 
@@ -37,6 +38,8 @@ cli.add_typer(export_cli, name="export")
 cli.add_typer(import_cli, name="import")
 cli.add_typer(user_cli, name="user")
 cli.add_typer(vectors_cli, name="vectors")
+import_cli.command("mteb")(import_mteb)
+export_cli.command("mteb")(export_mteb)
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of all data; TOUCHSTONE_DATA_DIR otherwise.")]
 
@@ -165,22 +168,18 @@ def import_demo(
 @export_cli.command("board")
 def export_board(
     name: Annotated[str, typer.Argument(help="The board's name or slug.")],
-    output: Annotated[str, typer.Option("--format", help="json or csv")] = "json",
+    output: Annotated[str, typer.Option("--format", help="csv, json, md or latex")] = "json",
     data_dir: DataDir = None,
 ) -> None:
-    """Print a board: full precision, scores 0 to 1."""
+    """Print a board: csv and json at full precision, scores 0 to 1; md and latex as people read them, times 100."""
     settings = _configure(TOUCHSTONE_DATA_DIR=data_dir)
-    if output not in {"json", "csv"}:
-        _fail("the format is json or csv")
     from app.db.session import Database
     from app.services import benchmarks, board_export
 
+    if output not in board_export.FORMATS:
+        _fail(f"the format is one of {', '.join(board_export.FORMATS)}")
     with Database.from_settings(settings).reading() as session:
-        slug = benchmarks.by_name(session, name).slug
-        if output == "csv":
-            typer.echo(board_export.board_csv(session, slug), nl=False)
-        else:
-            typer.echo(json.dumps(board_export.board_dict(session, slug), ensure_ascii=False, indent=2))
+        typer.echo(board_export.board_text(session, benchmarks.by_name(session, name).slug, output), nl=False)
 
 
 @user_cli.command("add")

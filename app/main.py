@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 from starlette.datastructures import QueryParams
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -16,12 +17,13 @@ from app.http import errors, health
 from app.http.limits import SignInLimits
 from app.http.metrics import Metrics
 from app.http.middleware import AroundRequests
+from app.services.boards import BoardCache
 from app.services.passwords import Passwords
 from app.settings import Settings, get_settings
-from app.web.pages import accounts, admin, boards, datasets, house, models, runs
+from app.web.pages import accounts, admin, board_forms, boards, datasets, house, imports, models, runs
 from app.web.templating import STATIC, error_page, static_version
 
-PAGES = (boards, models, datasets, runs, accounts, admin, house)
+PAGES = (imports, board_forms, boards, models, datasets, runs, accounts, admin, house)
 ROUTERS: tuple[APIRouter, ...] = (health.router, api, *(page.router for page in PAGES))
 
 
@@ -41,6 +43,8 @@ def create_app(settings: Settings | None = None, *, passwords: Passwords | None 
     app.state.limiter = SignInLimits(settings)
     app.state.passwords = passwords or Passwords()
     app.state.metrics = Metrics()
+    app.state.boards = BoardCache()
+    app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=4)
     app.add_middleware(AroundRequests, settings=settings, metrics=app.state.metrics)
     errors.install(app, error_page)
     for router in ROUTERS:

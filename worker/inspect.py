@@ -31,6 +31,16 @@ _DTYPES = {
     "I8": "int8",
     "U8": "uint8",
 }
+_EMBEDDINGS = (
+    "word_embeddings.weight",
+    "embed_tokens.weight",
+    "tok_embeddings.weight",
+    "wte.weight",
+    "shared.weight",
+)
+"""How transformers call the table with one row a token; `embedding.weight` is that of word vectors alone."""
+_EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+"""What the configuration of a model has whose experts do not all work on each text."""
 _HIDDEN_SIZES = ("hidden_size", "d_model", "dim", "n_embd", "word_embed_proj_dim")
 _TRANSFORMER_CONFIGS = (
     "sentence_bert_config.json",
@@ -60,6 +70,8 @@ class Inspection:
         revision: a commit or content hash of 40 digits.
         library: what loads it.
         training_datasets: as the model card says.
+        active_parameters: without the table of token embeddings, as MTEB counts them.
+        kinds: as the loader compares texts, in MTEB's words.
     """
 
     parameters: int | None
@@ -74,13 +86,16 @@ class Inspection:
     revision: str
     library: str
     training_datasets: tuple[str, ...] | None
+    active_parameters: int | None = None
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class _Weights:
-    """What the headers of the weight files add up to."""
+    """What the headers of the weight files add up to; `embedded` are the elements of token embeddings."""
 
     elements: int = 0
+    embedded: int = 0
     bytes_by_dtype: dict[str, int] = field(default_factory=dict)
     shapes: dict[str, list[int]] = field(default_factory=dict)
 
@@ -88,6 +103,7 @@ class _Weights:
         """Tensors as (name, dtype, shape, stored bytes)."""
         for name, dtype, shape, size in tensors:
             self.elements += prod(shape)
+            self.embedded += prod(shape) if name.endswith(_EMBEDDINGS) or name == "embedding.weight" else 0
             self.bytes_by_dtype[dtype] = self.bytes_by_dtype.get(dtype, 0) + size
             self.shapes[name] = shape
 
@@ -110,7 +126,7 @@ def inspect(spec: ModelSpec) -> Inspection:
         RunFailure: as loading would: `model_missing`, `model_unsafe`, `remote_code`, `model_broken`, `unsupported`.
     """
     if spec.loader == "bm25":
-        return _baseline(bm25.REVISION, "bm25s", similarity="bm25")
+        return _baseline(bm25.REVISION, "bm25s", similarity="bm25", kind="sparse")
     if spec.loader == "random":
         dimensions = min(spec.truncate_dim or random.DIMENSIONS, random.DIMENSIONS)
         return _baseline(random.REVISION, "numpy", similarity="cosine", dimensions=dimensions)
@@ -134,10 +150,14 @@ def inspect(spec: ModelSpec) -> Inspection:
         revision=folder.revision,
         library="sentence-transformers" if (path / "modules.json").is_file() else "transformers",
         training_datasets=_texts(card.get("datasets")) or None,
+        active_parameters=_active_parameters(path, weights),
+        kinds=("dense",),
     )
 
 
-def _baseline(revision: str, library: str, *, similarity: str, dimensions: int | None = None) -> Inspection:
+def _baseline(
+    revision: str, library: str, *, similarity: str, dimensions: int | None = None, kind: str = "dense"
+) -> Inspection:
     """A built-in baseline: nothing was trained, nothing is stored."""
     return Inspection(
         parameters=0,
@@ -152,6 +172,8 @@ def _baseline(revision: str, library: str, *, similarity: str, dimensions: int |
         revision=revision,
         library=library,
         training_datasets=(),
+        active_parameters=0,
+        kinds=(kind,),
     )
 
 
@@ -266,6 +288,14 @@ def _pooled_size(config: dict[str, Any], size: int | None) -> int | None:
     else:
         count = sum(bool(value) for name, value in config.items() if name.startswith("pooling_mode_"))
     return each * max(1, count) if each else None
+
+
+def _active_parameters(path: Path, weights: _Weights) -> int | None:
+    """See `Inspection`; None where no table of embeddings is found or only some experts work."""
+    config = _json_or_empty(folders.module_folders(path)[0] / "config.json")
+    if any(part.get(name) for part in (config, config.get("text_config") or {}) for name in _EXPERTS):
+        return None
+    return weights.elements - weights.embedded if weights.embedded else None
 
 
 def _max_tokens(path: Path) -> int | None:

@@ -7,9 +7,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from app.db.queries.boards import list_boards
 from app.http.access import Admin, Viewer
-from app.http.dependencies import ReadSession, WriteSession
-from app.services import benchmarks
+from app.http.dependencies import AppSettings, ReadSession, WriteSession
+from app.services import benchmarks, imports
 from app.services.board_export import board_dict
+from app.storage.blobs import BlobStore
 
 router = APIRouter(prefix="/boards", tags=["boards"])
 
@@ -148,6 +149,6 @@ def patch_board(admin: Admin, session: WriteSession, slug: str, body: BoardChang
 
 
 @router.delete("/{slug}", status_code=204)
-def delete_board(admin: Admin, session: WriteSession, slug: str) -> None:
-    """Delete a board; its datasets, runs and scores stay."""
-    benchmarks.delete(session, admin, slug)
+def delete_board(admin: Admin, session: WriteSession, settings: AppSettings, slug: str) -> None:
+    """Delete a board; its datasets, runs and scores stay. What was imported into it goes with it."""
+    imports.delete_board(session, BlobStore(settings.blobs_dir), admin, slug)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, computed_field
 from sqlalchemy.orm import Session
 
 from app.api.shared import FailureOut
@@ -14,13 +14,14 @@ from app.errors import NotFound
 from app.http.access import Admin, Viewer
 from app.http.dependencies import ReadSession, RowId, WriteSession
 from app.http.pagination import SIZE, Listing, Paging
-from app.services import models
+from app.services import model_attributes, models
+from app.services.model_attributes import KINDS, MOST_NAMES, NAME_LENGTH, PUBLIC, Source
 from app.services.models import ModelForm
 
 router = APIRouter(prefix="/models", tags=["models"])
 
 Count = Annotated[int, Field(ge=0)]
-Names = Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=10_000)]
+Names = Annotated[list[Annotated[str, Field(max_length=NAME_LENGTH)]], Field(max_length=MOST_NAMES)]
 
 
 class ModelRowOut(BaseModel):
@@ -50,7 +51,7 @@ class ModelRowOut(BaseModel):
 
 
 class ModelOut(ModelRowOut):
-    """Everything about a model. The attributes are those that count: corrected before found."""
+    """Everything about a model. The attributes are those that count; `sources` says where each comes from."""
 
     truncate_dim: int | None
     max_tokens_limit: int | None
@@ -59,11 +60,25 @@ class ModelOut(ModelRowOut):
     similarity: str | None
     prompts: dict[str, Any] = Field(description="The model's own prompts by name")
     training_datasets: list[str] | None = Field(description="null: unknown")
+    release_date: str | None = Field(description="A day, such as 2024-01-31")
+    active_parameters: int | None = Field(description="Without embeddings, and experts that rest")
+    open_weights: bool | None
+    training_code: str | None = Field(description="An address")
+    training_data: str | None = Field(description=f"An address, words, or {PUBLIC}; null: unknown")
+    citation: str | None = Field(description="BibTeX")
+    kinds: list[str] = Field(description=f"How it compares texts: {', '.join(KINDS)}")
+    reference: str | None = Field(description="The address of its page")
     found: dict[str, Any] = Field(description="What the inspection found")
     corrected: dict[str, Any] = Field(description="What an admin set instead")
     runs: int
     added_by: str
     created_at: AwareDatetime
+
+    @computed_field(description="Attribute -> corrected, files, registry (MTEB's), or files and registry")  # type: ignore[prop-decorator]
+    @property
+    def sources(self) -> dict[str, Source]:
+        """Where each attribute that is known comes from."""
+        return model_attributes.sources(self.name, self.found, self.corrected)
 
 
 class ModelsOut(BaseModel):
@@ -99,7 +114,7 @@ class ModelIn(ChoicesIn):
 
 
 class Corrections(BaseModel):
-    """Attributes to set by hand; null gives the inspected value back, what is left out stays."""
+    """Attributes to set by hand; null gives back what files and registry tell, what is left out stays."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -113,6 +128,14 @@ class Corrections(BaseModel):
     similarity: str | None = None
     prompts: dict[str, str] | None = None
     training_datasets: Names | None = Field(None, description="[]: it saw none of these datasets")
+    release_date: str | None = Field(None, description="A day, such as 2024-01-31")
+    active_parameters: Count | None = None
+    open_weights: bool | None = None
+    training_code: str | None = Field(None, description="An address that begins with https://")
+    training_data: str | None = Field(None, description=f"An address, words, or {PUBLIC}")
+    citation: str | None = Field(None, description="BibTeX")
+    kinds: list[str] | None = Field(None, description=f"Some of {', '.join(KINDS)}")
+    reference: str | None = Field(None, description="An address that begins with https://")
 
 
 @router.get("", response_model=ModelsOut)

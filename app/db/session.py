@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event, func, select
 from sqlalchemy.orm import Session, sessionmaker
 
+from app.db import changes
 from app.settings import Settings
 
 
@@ -61,6 +62,7 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._writing = sessionmaker(engine, expire_on_commit=False)
+        changes.watch(self._writing)
         options: dict[str, Any] = {"read_only": True}
         if engine.dialect.name == "postgresql":  # else every statement would see what was committed meanwhile
             options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}

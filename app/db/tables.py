@@ -221,7 +221,8 @@ class Model(Job, Base):
     """One row of a board: a model, its revision and the explicit choices of this variant.
 
     `state` is the inspection's. `found` holds what the inspection saw, `corrected` what an admin set
-    instead; the attribute columns hold what counts.
+    instead; the attribute columns, `parameters` to `reference`, hold what counts (see
+    `app.services.model_attributes`): `release_date` as 2024-01-31, `kinds` in MTEB's words, such as dense.
     """
 
     __tablename__ = "models"
@@ -251,9 +252,24 @@ class Model(Job, Base):
     similarity: Mapped[str | None] = mapped_column(String(32))
     prompts: Mapped[dict[str, Any]] = mapped_column(default=dict)
     training_datasets: Mapped[list[str] | None]
+    release_date: Mapped[str | None] = mapped_column(String(10))
+    active_parameters: Mapped[int | None] = mapped_column(BigInteger)
+    open_weights: Mapped[bool | None]
+    training_code: Mapped[str | None] = mapped_column(String(1000))
+    training_data: Mapped[str | None] = mapped_column(String(1000))
+    citation: Mapped[str | None] = mapped_column(Text)
+    kinds: Mapped[list[str]] = mapped_column(default=list, server_default=text("'[]'"))
+    reference: Mapped[str | None] = mapped_column(String(1000))
     found: Mapped[dict[str, Any]] = mapped_column(default=dict)
     corrected: Mapped[dict[str, Any]] = mapped_column(default=dict)
     created_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
+
+
+class BoardKind(StrEnum):
+    """Where a board's scores come from: our own runs, or MTEB result files."""
+
+    OWN = "own"
+    IMPORTED = "imported"
 
 
 class Benchmark(Base):
@@ -265,6 +281,7 @@ class Benchmark(Base):
     slug: Mapped[str] = mapped_column(String(80), unique=True)
     name: Mapped[str] = mapped_column(String(120))
     description: Mapped[str] = mapped_column(Text, default="")
+    kind: Mapped[str] = mapped_column(String(16), default=BoardKind.OWN, server_default=BoardKind.OWN)
     is_default: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime] = _created()
 
@@ -334,6 +351,15 @@ class Evidence(Base):
     blob_sha256: Mapped[str] = mapped_column(String(64))
 
 
+class Stamp(Base):
+    """A number that rises with every change of something; see `app.db.changes`."""
+
+    __tablename__ = "stamps"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    value: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
 class Worker(Base):
     """A worker process and its last sign of life."""
 
@@ -345,3 +371,78 @@ class Worker(Base):
     version: Mapped[str] = mapped_column(String(32), default="")
     started_at: Mapped[datetime] = mapped_column(default=db_now(0))
     seen_at: Mapped[datetime] = mapped_column(default=db_now(0))
+
+
+# Imported boards: what goes with the benchmark is deleted with it.
+
+
+def _of_benchmark(**options: Any) -> Mapped[int]:
+    return mapped_column(ForeignKey("benchmarks.id", ondelete="CASCADE"), **options)
+
+
+class ImportedArchive(Base):
+    """The original bytes of one import, as a zip in the blob store. `definition` is "" for every task found."""
+
+    __tablename__ = "imported_archives"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    benchmark_id: Mapped[int] = _of_benchmark(index=True)
+    blob_sha256: Mapped[str] = mapped_column(String(64), index=True)
+    file_name: Mapped[str] = mapped_column(String(255))
+    files: Mapped[int]
+    definition: Mapped[str] = mapped_column(String(200), default="")
+    excluded: Mapped[list[str]] = mapped_column(default=list)
+    created_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime] = _created()
+
+
+class ImportedColumn(Base):
+    """A task of an imported board; `cells` holds the [split, subset] pairs whose mean is its score."""
+
+    __tablename__ = "imported_columns"
+
+    benchmark_id: Mapped[int] = _of_benchmark(primary_key=True)
+    task: Mapped[str] = mapped_column(String(200), primary_key=True)
+    position: Mapped[int]
+    task_type: Mapped[str] = mapped_column(String(40))
+    cells: Mapped[list[list[str]]] = mapped_column(Json)
+    languages: Mapped[list[str]]
+
+
+class ImportedModel(Base):
+    """One revision of a model on an imported board; `meta` is what its model_meta.json states."""
+
+    __tablename__ = "imported_models"
+    __table_args__ = (UniqueConstraint("benchmark_id", "name", "revision"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    benchmark_id: Mapped[int] = _of_benchmark()
+    name: Mapped[str] = mapped_column(String(200))
+    revision: Mapped[str] = mapped_column(String(100))
+    meta: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class ImportedResult(Base):
+    """One result file. `chosen`: of all results of a model's name on a task, the one that counts."""
+
+    __tablename__ = "imported_results"
+    __table_args__ = (Index("ix_imported_results_model_id_task", "model_id", "task"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("imported_models.id", ondelete="CASCADE"))
+    archive_id: Mapped[int] = mapped_column(ForeignKey("imported_archives.id", ondelete="CASCADE"), index=True)
+    task: Mapped[str] = mapped_column(String(200))
+    mteb_version: Mapped[str | None] = mapped_column(String(64))
+    chosen: Mapped[bool]
+
+
+class ImportedScore(Base):
+    """The main metric of one cell of a result file, on mteb's scale, finite."""
+
+    __tablename__ = "imported_scores"
+    __table_args__ = (CheckConstraint("value > -1e300 AND value < 1e300", name="finite"),)
+
+    result_id: Mapped[int] = mapped_column(ForeignKey("imported_results.id", ondelete="CASCADE"), primary_key=True)
+    split: Mapped[str] = mapped_column(String(64), primary_key=True)
+    subset: Mapped[str] = mapped_column(String(200), primary_key=True)
+    value: Mapped[float]

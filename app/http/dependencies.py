@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from app.db.session import Database
+from app.services.boards import BoardCache
 from app.settings import Settings
 
 BODY_LIMIT_KEY = "touchstone.body_limit"
@@ -36,6 +37,11 @@ def get_reading(request: Request) -> Iterator[Session]:
         yield session
 
 
+def boards_of(request: Request) -> BoardCache:
+    """The boards that this process keeps."""
+    return cast("BoardCache", request.app.state.boards)
+
+
 def accept_upload(request: Request) -> None:
     """Let this request's body be as large as an upload may be.
 
@@ -54,6 +60,7 @@ def external_url(request: Request, path: str) -> str:
 WriteSession = Annotated[Session, Depends(get_session, scope="function")]
 ReadSession = Annotated[Session, Depends(get_reading, scope="function")]
 DatabaseOf = Annotated[Database, Depends(database_of)]
+Boards = Annotated[BoardCache, Depends(boards_of)]
 AppSettings = Annotated[Settings, Depends(settings_of)]
 RowId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 """A row's number in a path; larger ones would be an error of the database."""

@@ -3,20 +3,20 @@
 from collections.abc import Sequence
 from unicodedata import category
 
-from sqlalchemy import delete as delete_rows
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.db.session import lock_name
-from app.db.tables import Benchmark, BenchmarkDataset, Dataset
+from app.db.tables import Benchmark, Dataset
 from app.errors import Conflict, Invalid, NotFound
-from app.services import audit
+from app.services import audit, board_columns
 from app.services.accounts import Person
-from app.services.datasets import BOARDS, clean_name, slugify
+from app.services.board_columns import BOARDS
+from app.services.datasets import clean_name, slugify
 
 NAME_LENGTH = 120
 DESCRIPTION_LENGTH = 4000
-RESERVED = frozenset({"new"})
+RESERVED = frozenset({"new", "import"})
 """Slugs that are addresses of their own."""
 
 
@@ -46,14 +46,14 @@ def create(
         Conflict: the slug is taken.
     """
     slug = slug.strip() or slugify(name).strip("-_")
-    _check(name, slug, description)
+    check(name, slug, description)
     lock_name(session, BOARDS)
     chosen = _datasets(session, dataset_slugs)
     _refuse_taken(session, slug)
     benchmark = Benchmark(slug=slug, name=clean_name(name), description=description.strip(), is_default=False)
     session.add(benchmark)
     session.flush()
-    _set_datasets(session, benchmark, chosen)
+    board_columns.set_all(session, benchmark, chosen)
     audit.record(session, person, "benchmark.create", slug, {"datasets": list(dataset_slugs)})
     if default or get_default(session) is None:
         set_default(session, person, slug)
@@ -82,11 +82,11 @@ def edit(
     name = benchmark.name if name is None else name
     new_slug = new_slug.strip() if new_slug is not None else slug
     description = benchmark.description if description is None else description
-    _check(name, new_slug, description)
+    check(name, new_slug, description)
     if new_slug != slug:
         _refuse_taken(session, new_slug)
     if dataset_slugs is not None:
-        _set_datasets(session, benchmark, _datasets(session, dataset_slugs))
+        board_columns.set_all(session, benchmark, _datasets(session, dataset_slugs))
     benchmark.slug, benchmark.name, benchmark.description = new_slug, clean_name(name), description.strip()
     session.flush()
     detail = {"slug": new_slug, "datasets": None if dataset_slugs is None else list(dataset_slugs)}
@@ -102,7 +102,7 @@ def delete(session: Session, person: Person, slug: str) -> None:
     """
     lock_name(session, BOARDS)
     benchmark = by_slug(session, slug)
-    session.execute(delete_rows(BenchmarkDataset).where(BenchmarkDataset.benchmark_id == benchmark.id))
+    board_columns.set_all(session, benchmark, [])
     session.delete(benchmark)
     session.flush()
     audit.record(session, person, "benchmark.delete", slug)
@@ -149,12 +149,12 @@ def by_name(session: Session, name: str) -> Benchmark:
     return found
 
 
-def _has_controls(text: str) -> bool:
-    """Whether it holds what no database stores or no page shows; line breaks and tabs are fine."""
-    return any(category(char) in {"Cc", "Cs"} and char not in "\r\n\t" for char in text)
+def check(name: str, slug: str, description: str) -> None:
+    """Refuse what no board can be called.
 
-
-def _check(name: str, slug: str, description: str) -> None:
+    Raises:
+        Invalid: with a message for each field.
+    """
     fields: dict[str, str] = {}
     cleaned = clean_name(name)
     if not cleaned:
@@ -169,6 +169,11 @@ def _check(name: str, slug: str, description: str) -> None:
         fields["description"] = f"At most {DESCRIPTION_LENGTH:,} characters, no control characters."
     if fields:
         raise _invalid(fields)
+
+
+def _has_controls(text: str) -> bool:
+    """Whether it holds what no database stores or no page shows; line breaks and tabs are fine."""
+    return any(category(char) in {"Cc", "Cs"} and char not in "\r\n\t" for char in text)
 
 
 def _refuse_taken(session: Session, slug: str) -> None:
@@ -186,15 +191,6 @@ def _datasets(session: Session, slugs: Sequence[str]) -> list[int]:
     if missing := [slug for slug in slugs if slug not in ids]:
         raise _invalid({"datasets": f"There is no dataset {missing[0]!r}."})
     return [ids[slug] for slug in slugs]
-
-
-def _set_datasets(session: Session, benchmark: Benchmark, dataset_ids: list[int]) -> None:
-    session.execute(delete_rows(BenchmarkDataset).where(BenchmarkDataset.benchmark_id == benchmark.id))
-    session.add_all(
-        BenchmarkDataset(benchmark_id=benchmark.id, dataset_id=dataset_id, position=position)
-        for position, dataset_id in enumerate(dataset_ids)
-    )
-    session.flush()
 
 
 def _invalid(fields: dict[str, str]) -> Invalid:

@@ -2,16 +2,30 @@
 
 import csv
 import io
-from typing import Any
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
-from app.db.queries.boards import load_board
 from app.services import benchmarks
 from app.services.board_look import Look
 from app.services.board_view import BoardView, Kind, TableColumn, Value, task_columns, type_columns, view_board
+from app.services.boards import load_board
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_MARKUP: Final = re.compile(r"[\\`*_\[\]<>|~#&!]")
+_LATEX: Final = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "—": "---",
+        **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    }
+)
 
 
 def board_dict(session: Session, slug: str) -> dict[str, Any]:
@@ -20,16 +34,16 @@ def board_dict(session: Session, slug: str) -> dict[str, Any]:
     Raises:
         NotFound: there is no such board.
     """
-    return as_dict(view_board(load_board(session, benchmarks.by_slug(session, slug)), Look()))
+    return as_dict(_by_rank(session, slug))
 
 
-def board_csv(session: Session, slug: str) -> str:
-    """A board by rank as CSV, as `as_csv` makes it.
+def board_text(session: Session, slug: str, format_name: str) -> str:
+    """A board by rank in one of `FORMATS`.
 
     Raises:
         NotFound: there is no such board.
     """
-    return as_csv(view_board(load_board(session, benchmarks.by_slug(session, slug)), Look()))
+    return FORMATS[format_name].write(_by_rank(session, slug))
 
 
 def as_dict(view: BoardView) -> dict[str, Any]:
@@ -60,6 +74,91 @@ def as_csv(view: BoardView) -> str:
         [_safe(value) for column in view.columns for value in _values(view, column, row)] for row in view.order
     )
     return out.getvalue()
+
+
+def as_json(view: BoardView) -> str:
+    """`as_dict` as text."""
+    return json.dumps(as_dict(view), ensure_ascii=False, allow_nan=False, indent=2)
+
+
+def as_markdown(view: BoardView) -> str:
+    """A table for a README: names as text, scores times 100, the best of a column bold."""
+    heads = [_markdown(column.label) for column in view.columns]
+    lines = [heads, ["---" if column.kind is Kind.MODEL else "---:" for column in view.columns]]
+    lines += [[_emphasis(cell, "**{}**", _markdown) for cell in row] for row in _shown(view)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def as_latex(view: BoardView) -> str:
+    """A table for a paper, with booktabs: scores times 100, the best of a column bold."""
+    kinds = "".join("l" if column.kind is Kind.MODEL else "r" for column in view.columns)
+    rows = [[_emphasis(cell, r"\textbf{{{}}}", _latex) for cell in row] for row in _shown(view)]
+    lines = [" & ".join(row) + r" \\" for row in [[_latex(column.label) for column in view.columns], *rows]]
+    begin, end = rf"\begin{{tabular}}{{{kinds}}}", r"\end{tabular}"
+    return "\n".join([begin, r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", end, ""])
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A kind of download; `label` for people, `suffix` of the file."""
+
+    label: str
+    suffix: str
+    media_type: str
+    write: Callable[[BoardView], str]
+
+
+FORMATS: Final = {
+    "csv": Format("CSV", "csv", "text/csv", as_csv),
+    "json": Format("JSON", "json", "application/json", as_json),
+    "md": Format("Markdown", "md", "text/markdown", as_markdown),
+    "latex": Format("LaTeX", "tex", "text/x-tex", as_latex),
+}
+
+
+def _by_rank(session: Session, slug: str) -> BoardView:
+    return view_board(load_board(session, benchmarks.by_slug(session, slug)), Look())
+
+
+def _shown(view: BoardView) -> Iterator[list[tuple[str, bool]]]:
+    """The rows as people read them: each cell's text, and whether it is the best of its column."""
+    best = {
+        column.key: max((score for score in column.values if isinstance(score, float)), default=None)
+        for column in view.columns
+        if column.kind.is_score
+    }
+    for row in view.order:
+        yield [
+            (_text(view, column, row), column.key in best and column.values[row] == best[column.key] is not None)
+            for column in view.columns
+        ]
+
+
+def _text(view: BoardView, column: TableColumn, row: int) -> str:
+    value = column.values[row]
+    if column.kind is Kind.MODEL:
+        return " ".join((view.model(row).name, *view.model(row).chips))
+    if value is None:
+        return "NA" if column.kind is Kind.PERCENT else "—"
+    if column.kind.is_score and isinstance(value, float):
+        return f"{value * 100:.2f}"
+    if column.kind is Kind.PERCENT:
+        return f"{value}%"
+    return f"{value:,.0f}" if column.kind is Kind.MEMORY else f"{value:,}"
+
+
+def _emphasis(cell: tuple[str, bool], pattern: str, escape: Callable[[str], str]) -> str:
+    text, best = cell
+    return pattern.format(escape(text)) if best else escape(text)
+
+
+def _markdown(text: str) -> str:
+    """Text that neither ends a cell nor is taken for markup."""
+    return _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))
+
+
+def _latex(text: str) -> str:
+    return " ".join(text.split()).translate(_LATEX)
 
 
 def _row_dict(view: BoardView, row: int) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """What a look shows of a board: the datasets and models that pass its filters, ranked anew, in order, as columns."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +65,45 @@ class TableColumn:
     def falls_first(self) -> bool:
         """Whether the first click on the head puts the largest on top."""
         return self.kind.is_score or self.kind is Kind.PERCENT
+
+
+FIXED_COLUMNS: Final = (
+    TableColumn(
+        "rank",
+        "Rank",
+        "Borda: on every dataset a model earns a point for each model it beats or that lacks the dataset, and half "
+        "a point for each it ties with. The most points rank first; equal points share a rank.",
+        Kind.RANK,
+        unit="Borda",
+    ),
+    TableColumn("model", "Model", "Organisation, name and what sets the variant apart.", Kind.MODEL),
+    TableColumn(
+        "zero_shot",
+        "Zero-shot",
+        "Share of the datasets shown that the model was not trained on. NA: its training data is unknown.",
+        Kind.PERCENT,
+    ),
+    TableColumn(
+        "memory",
+        "Memory",
+        "Size of the weights as they are stored, in MB of 1,024² bytes; their data type shows on hover.",
+        Kind.MEMORY,
+        unit="MB",
+    ),
+    TableColumn("parameters", "Parameters", "How many numbers the model has learnt.", Kind.COUNT),
+    TableColumn("dimensions", "Dimensions", "Length of one vector.", Kind.COUNT),
+    TableColumn(
+        "max_tokens", "Max tokens", "How much of a text the model reads; what comes after is cut off.", Kind.COUNT
+    ),
+    TableColumn("mean_task", "Mean (Task)", "Mean over all datasets shown; none when one is missing.", Kind.MEAN),
+    TableColumn(
+        "mean_task_type",
+        "Mean (TaskType)",
+        "Mean of the task types' means, so that each type weighs the same; none when a dataset is missing.",
+        Kind.MEAN,
+    ),
+)
+"""Those before the scores by type and by dataset, without their values."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,11 +182,6 @@ def view_board(board: Board, look: Look) -> BoardView:
 def known(values: NDArray[np.float64]) -> list[float | None]:
     """Numbers as values, None for NaN."""
     return [None if math.isnan(value) else value for value in values.tolist()]
-
-
-def fixed_columns(view: BoardView) -> tuple[TableColumn, ...]:
-    """Those before the scores by type."""
-    return tuple(column for column in view.columns if column.kind not in {Kind.TYPE, Kind.TASK})
 
 
 def type_columns(view: BoardView) -> tuple[TableColumn, ...]:
@@ -236,72 +270,21 @@ def _sortable(value: Value) -> Any:
     return value.casefold() if isinstance(value, str) else value
 
 
-def _fixed(board: Board, models: Integers, ranked: Standings, zero_shot: Integers) -> tuple[TableColumn, ...]:
+def _fixed(board: Board, models: Integers, ranked: Standings, zero_shot: Integers) -> Iterator[TableColumn]:
+    """`FIXED_COLUMNS` with their values."""
     rows = [board.models[place] for place in models.tolist()]
-    return (
-        TableColumn(
-            "rank",
-            "Rank",
-            "Borda: on every dataset a model earns a point for each model it beats or that lacks the dataset, and half "
-            "a point for each it ties with. The most points rank first; equal points share a rank.",
-            Kind.RANK,
-            [rank or None for rank in ranked.ranks.tolist()],
-            unit="Borda",
-        ),
-        TableColumn(
-            "model",
-            "Model",
-            "Organisation, name and what sets the variant apart.",
-            Kind.MODEL,
-            [model.name for model in rows],
-        ),
-        TableColumn(
-            "zero_shot",
-            "Zero-shot",
-            "Share of the datasets shown that the model was not trained on. NA: its training data is unknown.",
-            Kind.PERCENT,
-            [None if percent < 0 else percent for percent in zero_shot.tolist()],
-        ),
-        TableColumn(
-            "memory",
-            "Memory",
-            "Size of the weights as they are stored, in MB of 1,024² bytes; their data type shows on hover.",
-            Kind.MEMORY,
-            [model.memory_mb for model in rows],
-            unit="MB",
-        ),
-        TableColumn(
-            "parameters",
-            "Parameters",
-            "How many numbers the model has learnt.",
-            Kind.COUNT,
-            [model.parameters for model in rows],
-        ),
-        TableColumn(
-            "dimensions", "Dimensions", "Length of one vector.", Kind.COUNT, [model.dimensions for model in rows]
-        ),
-        TableColumn(
-            "max_tokens",
-            "Max tokens",
-            "How much of a text the model reads; what comes after is cut off.",
-            Kind.COUNT,
-            [model.max_tokens for model in rows],
-        ),
-        TableColumn(
-            "mean_task",
-            "Mean (Task)",
-            "Mean over all datasets shown; none when one is missing.",
-            Kind.MEAN,
-            known(ranked.mean_task),
-        ),
-        TableColumn(
-            "mean_task_type",
-            "Mean (TaskType)",
-            "Mean of the task types' means, so that each type weighs the same; none when a dataset is missing.",
-            Kind.MEAN,
-            known(ranked.mean_task_type),
-        ),
-    )
+    values: dict[str, Sequence[Value]] = {
+        "rank": [rank or None for rank in ranked.ranks.tolist()],
+        "model": [model.name for model in rows],
+        "zero_shot": [None if percent < 0 else percent for percent in zero_shot.tolist()],
+        "memory": [model.memory_mb for model in rows],
+        "parameters": [model.parameters for model in rows],
+        "dimensions": [model.dimensions for model in rows],
+        "max_tokens": [model.max_tokens for model in rows],
+        "mean_task": known(ranked.mean_task),
+        "mean_task_type": known(ranked.mean_task_type),
+    }
+    return (replace(column, values=values[column.key]) for column in FIXED_COLUMNS)
 
 
 def _type_column(name: str, values: NDArray[np.float64], columns: Sequence[BoardColumn]) -> TableColumn:

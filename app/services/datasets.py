@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session
 
 from app.core.task_types import task_type
 from app.db.session import lock_name
-from app.db.tables import Benchmark, BenchmarkDataset, Dataset, DatasetRevision, JobState, Role, Upload
+from app.db.tables import Dataset, DatasetRevision, ImportedArchive, JobState, Role, Upload
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.queue import wake_after_commit
-from app.services import audit, choices, jobs
+from app.services import audit, board_columns, choices, jobs
 from app.services.accounts import Person
 from app.storage.blobs import BlobStore, Incoming
 
@@ -27,8 +27,6 @@ DESCRIPTION_LENGTH = 4000
 MAX_LANGUAGES = 50
 RESERVED = frozenset({"new", "examples", "uploads"})
 """Slugs that are addresses of their own."""
-BOARDS = "boards"
-"""The name that every change of a board locks, see `lock_name`."""
 
 _UNSAFE_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
@@ -134,6 +132,7 @@ def publish(session: Session, person: Person, upload_id: int, *, benchmark_slug:
         Invalid: not validated, or refused by the validation.
         Conflict: published already, its name is taken by now, or the dataset has this content.
         NotFound: no such upload or board.
+        Conflict: it is published already, or the board is an imported one.
         Forbidden: a board, and the person is no admin: a new column takes every model's mean until it is scored.
     """
     if benchmark_slug and not person.can(Role.ADMIN):
@@ -144,9 +143,7 @@ def publish(session: Session, person: Person, upload_id: int, *, benchmark_slug:
         raise Conflict("This upload is published already.", code="already_published")
     if upload.state != JobState.DONE or not report.get("ok"):
         raise Invalid("Only an upload whose report has no error can be published.", code="not_valid")
-    if benchmark_slug:
-        lock_name(session, BOARDS)
-    benchmark = _benchmark(session, benchmark_slug) if benchmark_slug else None
+    benchmark = board_columns.find_and_lock(session, benchmark_slug) if benchmark_slug else None
     dataset = _dataset_of(session, upload)
     revision = DatasetRevision(
         dataset_id=dataset.id,
@@ -168,7 +165,7 @@ def publish(session: Session, person: Person, upload_id: int, *, benchmark_slug:
     session.flush()
     upload.dataset_id, upload.published_revision_id = dataset.id, revision.id
     if benchmark:
-        _add_to_benchmark(session, benchmark, dataset)
+        board_columns.add(session, benchmark, dataset.id)
     detail = {"revision": revision.revision, **report["counts"], **({"board": benchmark.slug} if benchmark else {})}
     audit.record(session, person, "dataset.publish", dataset.slug, detail)
     return dataset
@@ -270,7 +267,10 @@ def keep_file(session: Session, blobs: BlobStore, sha256: str, source: Path) -> 
 
 
 def blob_in_use(session: Session, sha256: str, *, except_upload: int | None = None) -> bool:
-    """Whether an upload (other than `except_upload`) or a revision needs that blob; a refused upload does not."""
+    """Whether an upload (other than `except_upload`), a revision or an import needs that blob.
+
+    A refused upload does not.
+    """
     revisions = select(DatasetRevision.id).where(
         (DatasetRevision.file_sha256 == sha256) | (DatasetRevision.canonical_sha256 == sha256)
     )
@@ -279,7 +279,8 @@ def blob_in_use(session: Session, sha256: str, *, except_upload: int | None = No
         Upload.id != (except_upload or 0),
         ((Upload.file_sha256 == sha256) & accepted) | (Upload.report["canonical_sha256"].as_string() == sha256),
     )
-    return session.scalar(revisions.limit(1)) is not None or session.scalar(uploads.limit(1)) is not None
+    archives = select(ImportedArchive.id).where(ImportedArchive.blob_sha256 == sha256)
+    return any(session.scalar(query.limit(1)) is not None for query in (revisions, uploads, archives))
 
 
 def parse_languages(text: str) -> tuple[str, ...]:
@@ -376,21 +377,6 @@ def _dataset_of(session: Session, upload: Upload) -> Dataset:
     session.add(dataset)
     session.flush()
     return dataset
-
-
-def _benchmark(session: Session, slug: str) -> Benchmark:
-    benchmark = session.scalar(select(Benchmark).where(Benchmark.slug == slug))
-    if benchmark is None:
-        raise NotFound(f"There is no board {slug!r}.")
-    return benchmark
-
-
-def _add_to_benchmark(session: Session, benchmark: Benchmark, dataset: Dataset) -> None:
-    taken = select(func.max(BenchmarkDataset.position)).where(BenchmarkDataset.benchmark_id == benchmark.id)
-    last = session.scalar(taken)
-    if session.get(BenchmarkDataset, (benchmark.id, dataset.id)) is None:
-        position = 0 if last is None else last + 1
-        session.add(BenchmarkDataset(benchmark_id=benchmark.id, dataset_id=dataset.id, position=position))
 
 
 def _is_unsafe(text: str) -> bool:

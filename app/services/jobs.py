@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import CursorResult, and_, case, literal, not_, null, or_, select, update
 from sqlalchemy.orm import Session
 
+from app.db.changes import NO_CHANGE
 from app.db.tables import JobState, Model, Run, Upload
 from app.db.types import db_now
 
@@ -75,7 +76,8 @@ def renew(session: Session, held: Claim, *, lease_seconds: float, **progress: An
     """
     table = held.table
     values = {"lease_expires": db_now(lease_seconds), "progress_at": db_now(0), **progress}
-    if _execute(session, update(table).where(*_owned(held)).values(**values)) == 0:
+    renewal = update(table).where(*_owned(held)).values(**values).execution_options(**NO_CHANGE)
+    if _execute(session, renewal) == 0:
         return None
     return session.scalar(select(table.cancel_requested).where(table.id == held.id))
 

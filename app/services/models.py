@@ -13,35 +13,15 @@ from app.core.units import PRECISION_BITS
 from app.db.tables import JobState, Model, Run
 from app.errors import Conflict, Invalid, NotFound
 from app.queue import wake_after_commit
-from app.services import audit, jobs
+from app.services import audit, jobs, model_attributes
 from app.services.accounts import Person
 
 LOADERS = ("dense", "bm25", "random")
 DTYPES = ("float32", "bfloat16", "float16")
 BUILT_IN = {"bm25": "baseline/bm25", "random": "baseline/random-vectors"}
-ATTRIBUTES = (
-    "parameters",
-    "dimensions",
-    "max_tokens",
-    "memory_mb",
-    "memory_dtype",
-    "licence",
-    "languages",
-    "similarity",
-    "prompts",
-    "training_datasets",
-)
-"""What an inspection finds and an admin may correct."""
-
-_COUNTS = {"parameters": 2**53, "dimensions": 2**31, "max_tokens": 2**31, "memory_mb": 2**53}
-"""Attributes that are numbers, and what their column cannot hold any more."""
-_LENGTHS = {"memory_dtype": 32, "licence": 100, "similarity": 32}
-"""Attributes that are short texts, and how many characters their column holds."""
 _NAME_LENGTH, _PATH_LENGTH, _LABEL_LENGTH, _PROMPT_LENGTH = 200, 1000, 64, 10_000
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-_NO_TEXT = "It holds characters that are no text (NUL or half of a surrogate pair)."
 _SHORT_DTYPE = {"bfloat16": "bf16", "float16": "fp16"}
 
 
@@ -65,7 +45,7 @@ class ModelForm:
 
 
 def register(session: Session, person: Person, form: ModelForm) -> Model:
-    """Add a model and queue its inspection.
+    """Add a model, with what MTEB's registry knows of its name, and queue its inspection.
 
     Raises:
         Invalid: with a message for each field.
@@ -73,6 +53,7 @@ def register(session: Session, person: Person, form: ModelForm) -> Model:
     """
     form = _checked(form)
     model = _row(form, person)
+    model_attributes.apply(model)
     _store(session, model)
     audit.record(session, person, "model.register", title(model), {"revision": model.revision, "source": model.source})
     wake_after_commit(session, "light")
@@ -97,14 +78,14 @@ def add_variant(session: Session, person: Person, model_id: int, form: ModelForm
     )
     variant = _row(checked, person)
     variant.state, variant.found, variant.corrected = JobState.DONE, base.found, base.corrected
-    apply_attributes(variant)
+    model_attributes.apply(variant)
     _store(session, variant)
     audit.record(session, person, "model.variant", title(variant))
     return variant
 
 
 def inspected(session: Session, held: jobs.Claim, *, revision: str, found: Mapping[str, Any]) -> bool:
-    """Store what an inspection found; what an admin corrected stays.
+    """Store what an inspection found, and what the registry knows by now; what an admin corrected stays.
 
     Returns:
         False when the claim was lost; nothing is written then.
@@ -116,32 +97,22 @@ def inspected(session: Session, held: jobs.Claim, *, revision: str, found: Mappi
     if not jobs.finish(session, held, JobState.DONE):
         return False
     model.revision, model.found = model.revision or revision, dict(found)
-    apply_attributes(model)
+    model_attributes.apply(model)
     _store(session, model)
     return True
 
 
 def correct(session: Session, person: Person, model_id: int, values: Mapping[str, Any]) -> Model:
-    """Set attributes by hand; None gives the inspected value back.
+    """Set attributes by hand; None gives back what files and registry tell.
 
     Raises:
-        Invalid: an attribute that does not exist, a number out of range or a text that is too long.
+        Invalid: an attribute that does not exist or cannot have such a value.
     """
+    model_attributes.check(values)
     model = get(session, model_id, lock=True)
-    fields = {name: "There is no such attribute." for name in values if name not in ATTRIBUTES}
-    for name, limit in _COUNTS.items():
-        value = values.get(name)
-        if value is not None and not 0 <= value < limit:
-            fields[name] = "Give a number that is not negative, and not beyond all measure."
-    for name, length in _LENGTHS.items():
-        if len(values.get(name) or "") > length:
-            fields[name] = f"At most {length} characters."
-    fields |= {name: _NO_TEXT for name in values.keys() - _COUNTS.keys() if not _is_text(values[name])}
-    if fields:
-        raise Invalid("The form has fields to mend.", details={"fields": fields})
     corrected = {**model.corrected, **values}
     model.corrected = {name: value for name, value in corrected.items() if value is not None}
-    apply_attributes(model)
+    model_attributes.apply(model)
     audit.record(session, person, "model.correct", title(model), {"attributes": sorted(values)})
     return model
 
@@ -208,19 +179,6 @@ def variant_label(form: ModelForm) -> str:
     return form.label or " · ".join(part for part in parts if part)
 
 
-def apply_attributes(model: Model) -> None:
-    """Set the columns that count: corrected values before found ones, cut to the variant's choices."""
-    values = {**model.found, **model.corrected}
-    for name in ATTRIBUTES:
-        default: Any = [] if name == "languages" else {} if name == "prompts" else None
-        value = values.get(name, default)
-        setattr(model, name, value[: _LENGTHS[name]] if name in _LENGTHS and value else value)
-    if model.truncate_dim and model.dimensions:
-        model.dimensions = min(model.dimensions, model.truncate_dim)
-    if model.max_tokens_limit and model.max_tokens:
-        model.max_tokens = min(model.max_tokens, model.max_tokens_limit)
-
-
 def _checked(form: ModelForm) -> ModelForm:
     """The form in its stored shape, or Invalid."""
     if form.loader not in LOADERS:
@@ -255,7 +213,7 @@ def _checked(form: ModelForm) -> ModelForm:
         ),
         **{
             name: (
-                len(text) <= _PROMPT_LENGTH and _is_text(text),
+                len(text) <= _PROMPT_LENGTH and model_attributes.is_text(text),
                 f"At most {_PROMPT_LENGTH:,} characters, neither NUL nor half of a surrogate pair.",
             )
             for name, text in prompts.items()
@@ -265,15 +223,6 @@ def _checked(form: ModelForm) -> ModelForm:
     if fields:
         raise Invalid("The form has fields to mend.", details={"fields": fields})
     return form
-
-
-def _is_text(value: Any) -> bool:
-    """Whether a database can store every text in `value`: a text, a list or a mapping of them, or None."""
-    if isinstance(value, Mapping):
-        return all(_is_text(text) for item in value.items() for text in item)
-    if isinstance(value, list):
-        return all(map(_is_text, value))
-    return not isinstance(value, str) or not _UNSTORABLE.search(value)
 
 
 def _row(form: ModelForm, person: Person) -> Model:
@@ -299,7 +248,7 @@ def _row(form: ModelForm, person: Person) -> Model:
 
 def _check_choices(base: Model, form: ModelForm) -> None:
     """Refuse a variant that `base` cannot have, or that chooses nothing."""
-    whole = {**base.found, **base.corrected}
+    whole = model_attributes.values(base.name, base.found, base.corrected)
     dimensions, max_tokens = whole.get("dimensions"), whole.get("max_tokens")
     fields: dict[str, str] = {}
     if base.loader != "dense":

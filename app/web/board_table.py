@@ -5,6 +5,7 @@ A board has ten thousand cells and more, so they are plain tuples, made column b
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final, NamedTuple
 from zlib import crc32
 
@@ -27,6 +28,7 @@ from app.services.board_view import (
 from app.web.templating import number, score
 
 HEAT_LEVELS: Final = 10
+_SUMMARY_DATASETS: Final = 15
 _TINTS: Final = [[f"num{' best' if best else ''} h{heat}" for heat in range(HEAT_LEVELS)] for best in (False, True)]
 
 
@@ -61,8 +63,9 @@ class BoardTable:
 
 
 def summary_table(view: BoardView) -> BoardTable:
-    """Every column there is."""
-    return _table(view, view.columns)
+    """Every column there is; without the datasets' own where they are many: those have a tab of their own."""
+    many = len(view.datasets) > _SUMMARY_DATASETS
+    return _table(view, tuple(column for column in view.columns if column.kind is not Kind.TASK or not many))
 
 
 def task_table(view: BoardView) -> BoardTable:
@@ -114,15 +117,18 @@ def _percents(view: BoardView, column: TableColumn) -> list[TableCell]:
 def _memories(view: BoardView, column: TableColumn) -> list[TableCell]:
     cells = []
     for row in view.order:
-        value, dtype = column.values[row], view.model(row).memory_dtype
-        if not isinstance(value, int | float):
+        value, dtype = column.values[row], view.model(row).memory_dtype or ""
+        if isinstance(value, int | float):
+            cells.append(TableCell(number(value, 1 if 0 < value < 10 else 0) + _spoken(dtype), title=dtype))
+        else:
             cells.append(_MISSING)
-            continue
-        text: str | Markup = number(value, 1 if 0 < value < 10 else 0)
-        if dtype:
-            text = Markup('{}<span class="visually-hidden"> {}</span>').format(text, dtype)
-        cells.append(TableCell(text, title=dtype or ""))
     return cells
+
+
+@cache
+def _spoken(text: str) -> Markup:
+    """For screen readers only."""
+    return Markup('<span class="visually-hidden"> {}</span>').format(text) if text else Markup()
 
 
 def _counts(view: BoardView, column: TableColumn) -> list[TableCell]:

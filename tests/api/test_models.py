@@ -67,6 +67,28 @@ def test_an_admin_registers_corrects_varies_and_deletes(
     assert _call(as_admin, "GET", f"/{variant['id']}").status_code == 404
 
 
+def test_what_mteb_knows_is_told_with_its_source_and_corrected(as_admin: Browser) -> None:
+    created = _call(as_admin, "POST", "", {"name": "sentence-transformers/all-MiniLM-L6-v2"}).json()
+    assert (created["release_date"], created["open_weights"], created["kinds"]) == ("2021-08-30", True, ["dense"])
+    assert (created["active_parameters"], created["training_code"]) == (10_992_768, None)
+    assert created["sources"]["release_date"] == "registry" and "training_code" not in created["sources"]
+    said = {
+        "release_date": "2024-01-31",
+        "open_weights": False,
+        "active_parameters": 7,
+        "training_code": "https://example.org/code",
+        "training_data": "public",
+        "citation": "@misc{a}",
+        "kinds": ["dense", "sparse"],
+        "reference": "https://example.org",
+    }
+    patched = _call(as_admin, "PATCH", f"/{created['id']}", said).json()
+    assert {name: patched[name] for name in said} == said
+    assert {patched["sources"][name] for name in said} == {"corrected"}
+    again = _call(as_admin, "PATCH", f"/{created['id']}", {"release_date": None}).json()
+    assert (again["release_date"], again["sources"]["release_date"]) == ("2021-08-30", "registry")
+
+
 @pytest.mark.parametrize(
     ("body", "status", "field"),
     [
@@ -94,7 +116,18 @@ def test_what_cannot_be_registered_is_refused_by_field(
 
 
 @pytest.mark.parametrize(
-    "body", [{"parameters": -1}, {"dimensions": 2**31}, {"colour": "blue"}, {"languages": ["x" * 201]}, {"licence": 1}]
+    "body",
+    [
+        {"parameters": -1},
+        {"dimensions": 2**31},
+        {"colour": "blue"},
+        {"languages": ["x" * 201]},
+        {"licence": 1},
+        {"release_date": "yesterday"},
+        {"training_code": "http://example.org"},
+        {"kinds": ["magic"]},
+        {"open_weights": "perhaps"},
+    ],
 )
 def test_a_correction_out_of_range_is_refused(world: World, as_admin: Browser, body: dict[str, Any]) -> None:
     model_id = world.model("acme/one")

@@ -3,11 +3,12 @@
 import pytest
 from sqlalchemy import select
 
-from app.db.queries.boards import Board, dataset_choices, list_boards, load_board
+from app.db.queries.boards import Board, dataset_choices, list_boards
 from app.db.session import Database
 from app.db.tables import AuditEntry, Benchmark, BenchmarkDataset, Run
 from app.errors import Conflict, Invalid, NotFound
 from app.services import benchmarks
+from app.services.boards import load_board
 from tests.board_world import World
 
 

@@ -8,14 +8,15 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from app.db.queries.boards import Board, RunMark, list_boards, load_board
+from app.db.queries.boards import Board, RunMark, list_boards
 from app.db.session import Database
 from app.db.tables import JobState
 from app.errors import Invalid
 from app.services import benchmarks
-from app.services.board_export import as_csv, board_csv, board_dict
+from app.services.board_export import as_csv, as_latex, as_markdown, board_dict, board_text
 from app.services.board_look import BoardLinks, Look, parse_look
 from app.services.board_view import BoardView, task_columns, view_board
+from app.services.boards import load_board
 from tests.board_world import NOW, World, counted_statements
 
 
@@ -320,7 +321,7 @@ class TestExport:
     def test_csv_has_a_line_a_row(self, world: World) -> None:
         slug = world.full()
         with world.database.reading() as session:
-            lines = list(csv.DictReader(io.StringIO(board_csv(session, slug))))
+            lines = list(csv.DictReader(io.StringIO(board_text(session, slug, "csv"))))
         assert [(line["Rank (Borda)"], line["Model"], line["Variant"]) for line in lines] == [
             ("1", "acme/strong", ""),
             ("2", "zeta/weak", ""),
@@ -340,3 +341,24 @@ class TestExport:
         assert lines[0][-1] == "'=HYPERLINK(1)"
         assert {line[2] for line in lines[1:]} == {f"'{text}" for text in evil[:6]} | set(evil[6:])
         assert {line[-1] for line in lines[1:]} == {"-0.25"}
+
+    def test_markdown_and_latex_are_what_people_read(self, world: World) -> None:
+        found = view(load(world, world.full()), "dataset=pairs")
+        lines = as_markdown(found).splitlines()
+        assert lines[1].startswith("| ---: | --- | ---: |")
+        assert lines[2].startswith("| 1 | zeta/weak | 100% | — |")
+        assert lines[2].count("**95.00**") == 4 and "**" not in lines[3]
+        latex = as_latex(found)
+        assert latex.startswith("\\begin{tabular}{rlrrrrrrrrr}\n\\toprule\nRank & Model & Zero-shot &")
+        assert "\\textbf{95.00}" in latex and "100\\% & ---" in latex and latex.endswith("\\end{tabular}\n")
+
+    def test_hostile_names_are_text_in_every_download(self, world: World) -> None:
+        world.dataset("a", name="a_b|c & 50% \\end{tabular}")
+        world.run(world.model("acme/<b>x</b>|[y](z)_$1$"), "a", 0.5)
+        found = view(load(world, world.board("a")))
+        head, _, row = as_markdown(found).splitlines()
+        assert "a\\_b\\|c \\& 50% \\\\end{tabular}" in head
+        assert "acme/\\<b\\>x\\</b\\>\\|\\[y\\](z)\\_$1$" in row
+        latex = as_latex(found)
+        assert "a\\_b|c \\& 50\\% \\textbackslash{}end\\{tabular\\}" in latex
+        assert "\\_\\$1\\$" in latex

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.db.session import Database
 from app.db.tables import AuditEntry, JobState, Model, Role, Run
 from app.errors import AppError, Conflict, Invalid, NotFound
-from app.services import jobs, models
+from app.services import jobs, model_attributes, models
 from app.services.accounts import Person
 from app.services.models import ModelForm
 from tests import factories
@@ -29,7 +29,14 @@ FOUND: dict[str, Any] = {
     "similarity": "cosine",
     "prompts": {"query": "query: "},
     "training_datasets": None,
+    "active_parameters": 10_900_000,
+    "kinds": ["dense"],
 }
+UNTOLD = dict.fromkeys(
+    ("release_date", "open_weights", "training_code", "training_data", "citation", "reference"), None
+)
+KNOWN = "sentence-transformers/all-MiniLM-L6-v2"
+"""A model of MTEB's registry."""
 COMMIT = "a" * 40
 
 
@@ -171,7 +178,60 @@ def test_an_inspection_fills_the_columns_and_the_revision(database: Database, ad
     with database.reading() as session:
         model = models.get(session, model_id)
         assert (model.state, model.revision, model.token) == (JobState.DONE, COMMIT, None)
-        assert {name: getattr(model, name) for name in models.ATTRIBUTES} == FOUND
+        assert {name: getattr(model, name) for name in model_attributes.ATTRIBUTES} == {**FOUND, **UNTOLD}
+
+
+@both
+def test_a_model_that_mteb_knows_is_filled_before_anybody_looks_at_it(database: Database, admin: Person) -> None:
+    model_id = _register(database, admin, name=KNOWN, truncate_dim=128)
+    with database.reading() as session:
+        model = models.get(session, model_id)
+        assert (model.state, model.parameters, model.active_parameters) == (JobState.QUEUED, 22_713_216, 10_992_768)
+        assert (model.dimensions, model.max_tokens, model.memory_mb) == (128, 256, 87)
+        assert (model.licence, model.release_date, model.open_weights) == ("apache-2.0", "2021-08-30", True)
+        assert (model.languages, model.similarity, model.kinds) == (["eng-Latn"], "cosine", ["dense"])
+        assert (model.citation or "").startswith("@inproceedings{reimers")
+        assert model.reference == f"https://huggingface.co/{KNOWN}"
+        assert "MSMARCO" in (model.training_datasets or [])
+        assert (model.training_code, model.training_data, model.found) == (None, None, {})
+
+
+@both
+def test_files_count_before_the_registry_and_corrections_before_both(database: Database, admin: Person) -> None:
+    _register(database, admin, name=KNOWN)
+    model_id = _inspect(database, languages=(), licence="mit", training_datasets=("org/pairs",), max_tokens=None)
+    with database.session() as session:
+        model = models.get(session, model_id)
+        assert (model.licence, model.parameters, model.release_date) == ("mit", 22_700_000, "2021-08-30")
+        assert (model.languages, model.max_tokens) == (["eng-Latn"], 256), "what the files leave open"
+        assert {"org/pairs", "MSMARCO"} <= set(model.training_datasets or []), "joined, for zero-shot"
+        models.correct(session, admin, model_id, {"release_date": "2022-01-01", "training_datasets": ["NQ"]})
+        assert (model.release_date, model.training_datasets) == ("2022-01-01", ["NQ"])
+        models.correct(session, admin, model_id, {"release_date": None})
+        assert model.release_date == "2021-08-30"
+
+
+@both
+def test_a_row_from_before_the_registry_is_filled_by_its_next_inspection(database: Database, admin: Person) -> None:
+    with database.session() as session:
+        model = factories.model(session, admin, KNOWN)
+        model.loader, model.source = "dense", "hub"
+        model_id = model.id
+        assert (model.kinds, model.release_date) == ([], None)
+        models.inspect_again(session, admin, model_id)
+    _inspect(database)
+    with database.reading() as session:
+        assert models.get(session, model_id).release_date == "2021-08-30"
+
+
+def test_a_variant_of_a_known_model_is_cut_from_what_the_registry_knows(database: Database, admin: Person) -> None:
+    _register(database, admin, name=KNOWN)
+    base_id = _inspect(database, dimensions=None)
+    with database.session() as session:
+        with pytest.raises(Invalid) as error:
+            models.add_variant(session, admin, base_id, ModelForm(truncate_dim=512))
+        assert _fields(error) == {"truncate_dim"}
+        assert models.add_variant(session, admin, base_id, ModelForm(truncate_dim=64)).dimensions == 64
 
 
 @both

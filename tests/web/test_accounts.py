@@ -323,7 +323,7 @@ class TestAuditPage:
         assert part.text.lstrip().startswith('<div id="audit"')
         whole = trail.get("/admin/audit", headers={"HX-Request": "true", "HX-History-Restore-Request": "true"})
         assert whole.text.startswith("<!DOCTYPE html>")
-        assert part.headers["vary"] == whole.headers["vary"] == "HX-Request"
+        assert part.headers["vary"] == whole.headers["vary"] == "HX-Request, Accept-Encoding"
 
     @pytest.mark.parametrize("page", ["0", "-1", "x", "9" * 30])
     def test_a_page_that_cannot_be(self, trail: Browser, page: str) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from html import unescape
 from typing import Any
 
 import pytest
@@ -28,6 +29,8 @@ FOUND = {
     "prompts": {"query": "query: "},
     "training_datasets": None,
 }
+KNOWN = "sentence-transformers/all-MiniLM-L6-v2"
+"""A model of MTEB's registry."""
 NASTY = '<img src=x onerror="alert(1)">'
 
 
@@ -188,6 +191,181 @@ def test_a_baseline_is_one_press_and_exists_once(as_admin: Browser, database: Da
     assert answer.status_code == 409
     assert "registered already" in answer.text
     assert 'href="/models/baseline/bm25"' in as_admin.get("/models/new").text
+
+
+# What MTEB's registry knows
+
+
+def test_a_known_name_is_recognised_while_it_is_typed(as_admin: Browser) -> None:
+    form = as_admin.get("/models/new").text
+    assert 'hx-get="/models/new"' in form and 'hx-target="#known"' in form
+    assert "Known: from" not in form and "does not have this name" not in form
+    fragment = as_admin.get("/models/new", params={"name": f" {KNOWN} "}, headers=HTMX).text
+    assert "<html" not in fragment
+    for text in ("Known: from MTEB's registry.", "22,713,216, 10,992,768 active", "384", "2021-08-30", "apache-2.0"):
+        assert text in fragment.replace("&#39;", "'")
+    assert "does not have this name" in as_admin.get("/models/new", params={"name": "acme/own"}, headers=HTMX).text
+    assert as_admin.get("/models/new", params={"name": "acm"}, headers=HTMX).text.strip() == ""
+
+
+def test_without_scripts_a_name_is_looked_up_by_a_form(as_admin: Browser) -> None:
+    html = as_admin.get("/models/new", params={"name": KNOWN}).text
+    assert '<form class="form" action="/models/new" method="get">' in html.partition("<noscript>")[2]
+    assert html.count(f'value="{KNOWN}"') == 2, "in the form that looks up, and in the one that adds"
+    assert "Known: from" in html
+    rejected = as_admin.post_form("/models", {"name": KNOWN, "revision": "main"})
+    assert rejected.status_code == 422 and "Known: from" in rejected.text
+
+
+def test_what_is_typed_is_only_text(as_admin: Browser) -> None:
+    for headers in ({}, HTMX):
+        answer = as_admin.get("/models/new", params={"name": f"a/{NASTY}"}, headers=headers)
+        assert answer.status_code == 200 and NASTY not in answer.text
+    assert as_admin.get("/models/new", params={"name": "a/" + "b" * 5000}).status_code == 200
+
+
+def test_a_model_of_another_kind_is_told_to_be_one(as_admin: Browser) -> None:
+    fragment = as_admin.get("/models/new", params={"name": "colbert-ir/colbertv2.0"}, headers=HTMX).text
+    assert "this one is another kind" in fragment and "late-interaction" in fragment
+
+
+def test_every_fact_says_where_it_comes_from(as_admin: Browser, database: Database) -> None:
+    address = as_admin.post_form("/models", {"name": KNOWN}).headers["location"]
+    html = " ".join(as_admin.get(address).text.split())
+    assert '<dt>Parameters</dt><dd>22,713,216 <span class="muted small">MTEB</span></dd>' in html
+    with database.session() as session:
+        held = jobs.claim(session, Model, worker="light@host", lease_seconds=60)
+        assert held is not None
+        assert models.inspected(session, held, revision="e" * 40, found={**FOUND, "training_datasets": ["org/set"]})
+    as_admin.post_form(f"/models/{held.id}/correct", {"release_date": "2020-05-17", "open_weights": "no"})
+    html = " ".join(as_admin.get(address).text.split())
+    assert '<dt>Dimensions</dt><dd>384 <span class="muted small">files</span></dd>' in html
+    assert '<span class="muted small">files and MTEB</span>' in html, "training datasets"
+    released = html.partition("<dt>Released</dt>")[2].partition("</dd>")[0]
+    assert "2020-05-17" in released
+    assert 'MTEB&#39;s registry says: 2021-08-30">corrected</span>' in released
+    assert "closed" in html.partition("<dt>Weights</dt>")[2].partition("</dd>")[0]
+    assert f'<a href="https://huggingface.co/{KNOWN}" rel="noopener noreferrer nofollow">' in html
+    assert "@inproceedings{reimers-2019-sentence-bert" in html
+    assert "More is known" not in html
+
+
+def test_a_row_from_before_asks_for_an_inspection(world: World, as_admin: Browser, as_viewer: Browser) -> None:
+    _model(world, KNOWN)
+    assert "inspect it again to fill it in" in as_admin.get(f"/models/{KNOWN}").text
+    assert "inspect it again to fill it in" not in as_viewer.get(f"/models/{KNOWN}").text
+    _model(world, "acme/small", kinds=["dense"])
+    assert "inspect it again to fill it in" not in as_admin.get("/models/acme/small").text
+
+
+def test_what_nobody_tells_is_a_dash(world: World, as_viewer: Browser) -> None:
+    world.model("acme/bare", corrected={"languages": []})
+    html = as_viewer.get("/models/acme/bare").text
+    for label in ("Parameters", "Kind", "Weights", "Training code", "Trained on", "Citation", "Page"):
+        fact = html.partition(f"<dt>{label}</dt>")[2].partition("</dd>")[0]
+        assert fact == '<dd><span class="dash" aria-hidden="true">—</span><span class="visually-hidden">unknown</span>'
+    languages = html.partition("<dt>Languages</dt>")[2].partition("</dd>")[0]
+    assert ">none</span>" in languages and 'title="Nobody else tells it.">corrected' in languages
+
+
+def test_a_model_without_a_limit_says_so(world: World, as_viewer: Browser) -> None:
+    name = "minishlab/potion-base-8M"
+    _model(world, name, max_tokens=None, found={**FOUND, "max_tokens": None})
+    assert "<dt>Max tokens</dt><dd>no limit</dd>" in as_viewer.get(f"/models/{name}").text
+
+
+def test_what_is_known_of_openness_is_corrected_by_hand(world: World, as_admin: Browser, database: Database) -> None:
+    model_id = _model(world)
+    typed = {
+        "active_parameters": "10,000,000",
+        "open_weights": "yes",
+        "release_date": "2024-01-31",
+        "training_code": "https://example.org/code",
+        "training_data": "public",
+        "citation": "@misc{a,\r\n  title = {B}\r\n}",
+        "kinds": "dense, sparse",
+        "reference": "https://example.org/",
+    }
+    assert as_admin.post_form(f"/models/{model_id}/correct", typed).status_code == 303
+    row = _row(database, model_id)
+    assert (row.active_parameters, row.open_weights, row.release_date) == (10_000_000, True, "2024-01-31")
+    assert (row.training_code, row.training_data) == ("https://example.org/code", "public")
+    assert (row.citation, row.kinds) == ("@misc{a,\n  title = {B}\n}", ["dense", "sparse"])
+    html = " ".join(as_admin.get("/models/acme/small").text.split())
+    assert '<option value="yes" selected>yes</option>' in html
+    assert 'value="dense, sparse"' in html and 'value="2024-01-31"' in html
+    as_admin.post_form(f"/models/{model_id}/correct", {})
+    assert _row(database, model_id).open_weights is None
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ({"release_date": "31.1.2024"}, "year-month-day"),
+        ({"training_code": "http://example.org"}, "begins with https://"),
+        ({"reference": "javascript:alert(1)"}, "begins with https://"),
+        ({"kinds": "dense, magic"}, "Choose among dense"),
+        ({"open_weights": "perhaps"}, "Choose yes or no"),
+        ({"active_parameters": "many"}, "Write a whole number"),
+    ],
+)
+def test_a_wrong_attribute_is_refused_with_its_reason(
+    world: World, as_admin: Browser, database: Database, typed: dict[str, str], message: str
+) -> None:
+    model_id = _model(world)
+    answer = as_admin.post_form(f"/models/{model_id}/correct", typed)
+    assert answer.status_code == 422 and message in answer.text
+    name = next(iter(typed))
+    assert f'<a href="#f-{name}">' in answer.text and f'id="f-{name}"' in answer.text
+    assert _row(database, model_id).corrected == {}
+
+
+def test_what_is_no_address_is_no_link(world: World, as_viewer: Browser) -> None:
+    _model(world, training_code="javascript:alert(1)", training_data=NASTY, citation=f"</pre>{NASTY}", licence="mit")
+    html = as_viewer.get("/models/acme/small").text
+    assert 'href="javascript' not in html and NASTY not in html
+    assert "&lt;/pre&gt;" in html
+
+
+# Using it elsewhere
+
+
+def test_a_model_is_used_as_its_variant_was_measured(world: World, as_viewer: Browser) -> None:
+    choices = {"variant": "128 d", "truncate_dim": 128, "max_tokens_limit": 64, "document_prompt": f"</pre>{NASTY}"}
+    model_id = _model(world, **choices)
+    html = unescape(as_viewer.get(f"/models/acme/small?id={model_id}").text)
+    for text in (
+        "Use this model",
+        "SentenceTransformer(",
+        "HuggingFaceEmbedding(",
+        "HuggingFaceEmbeddings(",
+        "--model-id acme/small",
+        "truncate_dim=128",
+        f"revision='{'c0ffee' * 6}0000'",
+        "prompt='query: '",
+        "max_length=64",
+    ):
+        assert text in html
+    assert NASTY not in as_viewer.get(f"/models/acme/small?id={model_id}").text
+
+
+def test_a_correction_is_laid_over_the_models_own_prompts(world: World, as_viewer: Browser) -> None:
+    found = {**FOUND, "prompts": {"query": "query: ", "document": "text: "}}
+    _model(world, found=found, corrected={"prompts": {"query": "find: "}}, prompts={"query": "find: "})
+    html = unescape(as_viewer.get("/models/acme/small").text)
+    assert "prompt='find: '" in html and "prompt='text: '" in html
+
+
+def test_where_a_folder_lies_is_not_told(world: World, as_viewer: Browser) -> None:
+    _model(world, source="folder", path="/srv/secret/model")
+    html = as_viewer.get("/models/acme/small").text
+    assert "path/to/the/folder" in html and "secret" not in html
+
+
+@pytest.mark.parametrize("columns", [{"loader": "bm25"}, {"revision": ""}, {"state": JobState.FAILED, "failure": {}}])
+def test_what_cannot_be_used_elsewhere_has_no_code(world: World, as_viewer: Browser, columns: dict[str, Any]) -> None:
+    _model(world, **columns)
+    assert "Use this model" not in as_viewer.get("/models/acme/small").text
 
 
 # One model

@@ -172,7 +172,7 @@ def test_the_queue_updates_itself_only_while_something_is_open(
 ) -> None:
     run_id = _running(world, one)
     fragment = as_viewer.get("/runs?dataset=pairs", headers=HTMX)
-    assert fragment.headers["vary"] == "HX-Request"
+    assert fragment.headers["vary"] == "HX-Request, Accept-Encoding"
     text = fragment.text.lstrip()
     assert text.startswith('<div id="queue"') and "<html" not in text
     assert 'data-live hx-get="/runs?dataset=pairs&amp;page=1" hx-trigger="every 2s" hx-swap="outerHTML"' in _flat(text)

@@ -43,7 +43,7 @@ class TestCaching:
     def test_pages_are_never_stored(self, as_viewer: Browser) -> None:
         answer = as_viewer.get("/account")
         assert answer.headers["cache-control"] == "no-store"
-        assert answer.headers["vary"] == "HX-Request"
+        assert answer.headers["vary"] == "HX-Request, Accept-Encoding"
 
     def test_static_files_with_their_hash_are_kept_for_a_year(self, client: Browser) -> None:
         address = static_url("app.css")

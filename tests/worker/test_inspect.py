@@ -67,6 +67,8 @@ def test_facts_equal_those_of_the_loaded_model(model_folder: Path) -> None:
     assert found.prompts == {"query": "query "}
     assert found.revision == folders.content_hash(model_folder)
     assert found.library == "sentence-transformers"
+    assert found.active_parameters == elements - model[0].model.get_input_embeddings().weight.numel()
+    assert found.kinds == ("dense",)
     assert (found.licence, found.languages, found.training_datasets) == (None, (), None)
 
 
@@ -76,6 +78,7 @@ def test_the_packaged_model() -> None:
     found = inspect(ModelSpec("sentence-transformers/all-MiniLM-L6-v2"))
 
     assert (found.parameters, found.dimensions, found.max_tokens) == (22_713_728, 384, 256)
+    assert found.active_parameters == 22_713_728 - 30_522 * 384
     assert (found.memory_mb, found.memory_dtype, found.licence) == (86.65, "float32", "apache-2.0")
     assert found.languages == ("eng-Latn",)
     assert "ms_marco" in (found.training_datasets or ())
@@ -161,7 +164,14 @@ def test_pooled_dimensions(copied: Path, config: dict[str, Any], dimensions: int
 def test_word_vectors_without_a_transformer(tmp_path: Path) -> None:
     found = inspect(spec_of(write_static_model(tmp_path / "static")))
 
-    assert (found.dimensions, found.max_tokens) == (DIMENSIONS, None)
+    assert (found.dimensions, found.max_tokens, found.active_parameters) == (DIMENSIONS, None, 0)
+
+
+@pytest.mark.parametrize("config", [{"num_experts": 8}, {"text_config": {"num_local_experts": 4}}])
+def test_of_experts_that_rest_nobody_knows_how_many_work(copied: Path, config: dict[str, Any]) -> None:
+    edit_json(copied / "config.json", **config)
+
+    assert inspect(spec_of(copied)).active_parameters is None
 
 
 def test_a_model_with_routes(tmp_path: Path) -> None:

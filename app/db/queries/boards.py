@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,19 @@ from app.core.aggregation import Booleans, DatasetMeans, Integers, dataset_means
 from app.core.task_types import TASK_TYPES
 from app.db.queries.datasets import counts_text
 from app.db.queries.shared import newest_revisions
-from app.db.tables import Benchmark, BenchmarkDataset, Dataset, DatasetRevision, JobState, Model, Run, Score
+from app.db.tables import (
+    Benchmark,
+    BenchmarkDataset,
+    Dataset,
+    DatasetRevision,
+    ImportedArchive,
+    ImportedColumn,
+    ImportedModel,
+    JobState,
+    Model,
+    Run,
+    Score,
+)
 
 OPEN = (JobState.QUEUED, JobState.RUNNING)
 
@@ -26,6 +38,7 @@ class BoardSummary:
     slug: str
     name: str
     description: str
+    kind: str
     is_default: bool
     datasets: int
     models: int
@@ -159,17 +172,18 @@ class Board:
 
 
 def list_boards(session: Session) -> tuple[BoardSummary, ...]:
-    """Every board, the default first, then by name."""
+    """Every board, the default first, then by name. One query."""
     newest = newest_revisions()
     query = (
         select(
             Benchmark.slug,
             Benchmark.name,
             Benchmark.description,
+            Benchmark.kind,
             Benchmark.is_default,
-            func.count(distinct(BenchmarkDataset.dataset_id)),
-            func.count(distinct(Run.model_id)),
-            func.max(Run.finished_at),
+            func.count(distinct(BenchmarkDataset.dataset_id)) + _imported(func.count(), ImportedColumn),
+            func.count(distinct(Run.model_id)) + _imported(func.count(distinct(ImportedModel.name)), ImportedModel),
+            func.coalesce(func.max(Run.finished_at), _imported(func.max(ImportedArchive.created_at), ImportedArchive)),
         )
         .outerjoin(BenchmarkDataset, BenchmarkDataset.benchmark_id == Benchmark.id)
         .outerjoin(newest, newest.c.dataset_id == BenchmarkDataset.dataset_id)
@@ -180,13 +194,26 @@ def list_boards(session: Session) -> tuple[BoardSummary, ...]:
     return tuple(BoardSummary(*row) for row in session.execute(query))
 
 
+def _imported(figure: Any, table: type[ImportedColumn | ImportedModel | ImportedArchive]) -> Any:
+    """A figure of what was imported into the benchmark of the row."""
+    own = table.benchmark_id == Benchmark.id
+    return select(figure).select_from(table).where(own).correlate(Benchmark).scalar_subquery()
+
+
 def dataset_choices(session: Session) -> tuple[DatasetChoice, ...]:
     """Every dataset, by name."""
     query = select(Dataset.slug, Dataset.name, Dataset.task_type).order_by(Dataset.name, Dataset.id)
     return tuple(DatasetChoice(*row) for row in session.execute(query))
 
 
-def load_board(session: Session, benchmark: Benchmark) -> Board:
+def chosen_datasets(session: Session, benchmark_id: int) -> tuple[str, ...]:
+    """The slugs of a board's datasets, in its order."""
+    query = select(Dataset.slug).join(BenchmarkDataset, BenchmarkDataset.dataset_id == Dataset.id)
+    query = query.where(BenchmarkDataset.benchmark_id == benchmark_id)
+    return tuple(session.scalars(query.order_by(BenchmarkDataset.position, Dataset.id)))
+
+
+def load_own_board(session: Session, benchmark: Benchmark) -> Board:
     """The board of a benchmark, in four queries: columns, runs, scores and models.
 
     A model is shown when it has a finished run on the newest revision of a dataset, or one that waits or
@@ -216,6 +243,17 @@ def load_board(session: Session, benchmark: Benchmark) -> Board:
         left_out=tuple(models[key] for key in found if key not in place),
         last_result=runs.last_result,
     )
+
+
+def read_progress(session: Session, marks: Mapping[tuple[int, int], RunMark]) -> dict[tuple[int, int], RunMark]:
+    """The same marks, with how far each running run is by now. One query."""
+    running = [mark.id for mark in marks.values() if mark.state == JobState.RUNNING]
+    found = session.execute(select(Run.id, Run.done, Run.total).where(Run.id.in_(running)))
+    progress: dict[int, tuple[int, int]] = {row.id: (row.done, row.total) for row in found}
+    return {
+        place: replace(mark, done=progress[mark.id][0], total=progress[mark.id][1]) if mark.id in progress else mark
+        for place, mark in marks.items()
+    }
 
 
 def trained_on(training: Iterable[Iterable[str] | None], columns: Iterable[BoardColumn]) -> Booleans:

@@ -88,6 +88,14 @@ class ModelDetail(ModelRow):
     similarity: str | None
     prompts: dict[str, Any]
     training_datasets: tuple[str, ...] | None
+    release_date: str | None
+    active_parameters: int | None
+    open_weights: bool | None
+    training_code: str | None
+    training_data: str | None
+    citation: str | None
+    kinds: tuple[str, ...]
+    reference: str | None
     found: dict[str, Any]
     corrected: dict[str, Any]
     failure_code: str | None

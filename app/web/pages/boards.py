@@ -1,37 +1,31 @@
-"""The boards: the default one, all of them, the tabs and downloads of one, and the admins' forms."""
+"""The boards: the default one, all of them, the tabs and downloads of one."""
 
-import json
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Annotated
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
 from urllib.parse import quote
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
-from app.db.queries.boards import Board, BoardSummary, DatasetChoice, dataset_choices, list_boards, load_board
+from app.db.changes import board_stamp
+from app.db.queries.boards import Board, BoardSummary, dataset_choices, list_boards
 from app.db.tables import Benchmark
-from app.errors import Conflict, Invalid
-from app.http.access import Admin, Viewer
-from app.http.dependencies import ReadSession, WriteSession
+from app.http.access import Viewer
+from app.http.dependencies import ReadSession, boards_of
+from app.http.unchanged import KEPT, not_modified, page_tag
 from app.services import benchmarks
-from app.services.board_export import as_csv, as_dict
+from app.services.board_export import FORMATS
 from app.services.board_look import BoardLinks, Look, parse_look
-from app.services.board_view import BoardView, TableColumn, fixed_columns, view_board
+from app.services.board_view import FIXED_COLUMNS, BoardView, TableColumn, view_board
 from app.web.board_filter import Choice, FilterChoices, filter_chips, filter_choices
 from app.web.board_table import BoardTable, summary_table, task_table
-from app.web.flash import redirect
-from app.web.forms import Form as ShownForm
-from app.web.forms import rejected
 from app.web.templating import page
 
 router = APIRouter(include_in_schema=False)
-Text = Annotated[str, Form()]
-Texts = Annotated[list[str], Form()]
 
-_PLACE = re.compile(r"[0-9]{1,6}")
-_LAST = 10**6
+_TABLES: Final[dict[str, Callable[[BoardView], BoardTable]]] = {"": summary_table, "/tasks": task_table}
+"""By the tab's address behind that of the board."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +53,7 @@ class BoardPage:
     table: BoardTable
     choices: FilterChoices
     chips: tuple[Choice, ...]
-    csv_url: str
-    json_url: str
+    downloads: tuple[Choice, ...]
 
     @property
     def show_all(self) -> str:
@@ -91,17 +84,6 @@ class EmptyHousePage:
     has_datasets: bool
 
 
-@dataclass(frozen=True, slots=True)
-class BenchmarkPage:
-    """The form of a benchmark; `slug` is None for a new one. `chosen` maps dataset slugs to places."""
-
-    slug: str | None
-    datasets: tuple[DatasetChoice, ...]
-    chosen: dict[str, str]
-    form: ShownForm = field(default_factory=ShownForm)
-    is_default: bool = False
-
-
 @router.get("/")
 def home(request: Request, _viewer: Viewer, session: ReadSession) -> Response:
     """The default board, or what to do to get one."""
@@ -117,194 +99,67 @@ def boards(request: Request, _viewer: Viewer, session: ReadSession) -> Response:
     return page(request, "boards/list.html", BoardsPage(list_boards(session)))
 
 
-@router.get("/boards/new")
-def new_board(request: Request, _admin: Admin, session: ReadSession) -> Response:
-    """The form of a new board."""
-    return page(request, "boards/form.html", BenchmarkPage(None, dataset_choices(session), {}))
-
-
-@router.post("/boards/new")
-def create_board(
-    request: Request,
-    person: Admin,
-    session: WriteSession,
-    *,
-    name: Text = "",
-    slug: Text = "",
-    description: Text = "",
-    default: Text = "",
-    dataset: Texts = [],  # noqa: B006 - FastAPI copies it
-    known: Texts = [],  # noqa: B006
-    place: Texts = [],  # noqa: B006
-) -> Response:
-    """Add a board."""
-    try:
-        created = benchmarks.create(
-            session,
-            person,
-            name=name,
-            slug=slug,
-            description=description,
-            dataset_slugs=_in_order(dataset, known, place),
-            default=bool(default),
-        )
-    except (Invalid, Conflict) as error:
-        form = rejected(error, name=name, slug=slug, description=description, default=default)
-        context = BenchmarkPage(None, dataset_choices(session), _chosen(dataset, known, place), form)
-        return page(request, "boards/form.html", context, status=error.status)
-    return redirect(_path(created.slug), f"The board “{created.name}” is there.")
-
-
-@router.get("/boards/{slug}.csv")
-def download_csv(request: Request, _viewer: Viewer, session: ReadSession, slug: str) -> Response:
+@router.get("/boards/{slug}.{name}")
+def download(request: Request, _viewer: Viewer, session: ReadSession, slug: str, name: str) -> Response:
     """The rows of a look at a board, in its order."""
-    return _download(as_csv(_view(request, session, slug)), f"{slug}.csv", "text/csv")
-
-
-@router.get("/boards/{slug}.json")
-def download_json(request: Request, _viewer: Viewer, session: ReadSession, slug: str) -> Response:
-    """The rows of a look at a board, in its order."""
-    text = json.dumps(as_dict(_view(request, session, slug)), ensure_ascii=False, allow_nan=False, indent=2)
-    return _download(text, f"{slug}.json", "application/json")
+    chosen = next((one for one in FORMATS.values() if one.suffix == name), None)
+    if chosen is None:
+        return summary(request, _viewer, session, f"{slug}.{name}")
+    benchmark = benchmarks.by_slug(session, slug)
+    look = parse_look(request.query_params.multi_items())
+    view = view_board(boards_of(request).board(session, benchmark), look)
+    disposition = f"attachment; filename*=UTF-8''{quote(f'{slug}.{name}', safe='')}"
+    return Response(chosen.write(view), media_type=chosen.media_type, headers={"Content-Disposition": disposition})
 
 
 @router.get("/boards/{slug}")
 def summary(request: Request, _viewer: Viewer, session: ReadSession, slug: str) -> Response:
     """A board with every column."""
-    return _board_page(request, session, benchmarks.by_slug(session, slug), _path(slug))
+    return _board_page(request, session, benchmarks.by_slug(session, slug), f"/boards/{slug}")
 
 
 @router.get("/boards/{slug}/tasks")
 def tasks(request: Request, _viewer: Viewer, session: ReadSession, slug: str) -> Response:
     """A board's datasets, grouped by task type."""
-    return _board_page(request, session, benchmarks.by_slug(session, slug), f"{_path(slug)}/tasks")
+    return _board_page(request, session, benchmarks.by_slug(session, slug), f"/boards/{slug}/tasks", "/tasks")
 
 
 @router.get("/boards/{slug}/info")
 def info(request: Request, _viewer: Viewer, session: ReadSession, slug: str) -> Response:
     """What a board is made of."""
-    board = load_board(session, benchmarks.by_slug(session, slug))
-    columns = fixed_columns(view_board(board, Look()))
-    context = InfoPage(board, _tabs(slug, f"{_path(slug)}/info", Look()), columns)
-    return page(request, "boards/info.html", context)
+    board = boards_of(request).board(session, benchmarks.by_slug(session, slug))
+    return page(request, "boards/info.html", InfoPage(board, _tabs(slug, "/info", Look()), FIXED_COLUMNS))
 
 
-@router.get("/boards/{slug}/edit")
-def edit_board(request: Request, _admin: Admin, session: ReadSession, slug: str) -> Response:
-    """The form of a board."""
-    board = load_board(session, benchmarks.by_slug(session, slug))
-    chosen = {column.slug: str(place) for place, column in enumerate(board.columns, start=1)}
-    form = ShownForm({"name": board.name, "slug": board.slug, "description": board.description})
-    return page(request, "boards/form.html", _edit_page(session, board.slug, chosen, form, board.is_default))
-
-
-@router.post("/boards/{slug}/edit")
-def save_board(
-    request: Request,
-    person: Admin,
-    session: WriteSession,
-    slug: str,
-    *,
-    name: Text = "",
-    new_slug: Annotated[str, Form(alias="slug")] = "",
-    description: Text = "",
-    default: Text = "",
-    dataset: Texts = [],  # noqa: B006 - FastAPI copies it
-    known: Texts = [],  # noqa: B006
-    place: Texts = [],  # noqa: B006
-) -> Response:
-    """Change a board."""
-    benchmark = benchmarks.by_slug(session, slug)
-    was_default = benchmark.is_default
-    try:
-        benchmarks.edit(
-            session,
-            person,
-            slug,
-            name=name,
-            new_slug=new_slug or slug,
-            description=description,
-            dataset_slugs=_in_order(dataset, known, place),
-        )
-    except (Invalid, Conflict) as error:
-        form = rejected(error, name=name, slug=new_slug, description=description, default=default)
-        context = _edit_page(session, slug, _chosen(dataset, known, place), form, was_default)
-        return page(request, "boards/form.html", context, status=error.status)
-    if default and not was_default:
-        benchmarks.set_default(session, person, benchmark.slug)
-    return redirect(_path(benchmark.slug), f"The board “{benchmark.name}” is saved.")
-
-
-@router.post("/boards/{slug}/delete")
-def delete_board(person: Admin, session: WriteSession, slug: str) -> Response:
-    """Forget a board; its datasets and results stay."""
-    name = benchmarks.by_slug(session, slug).name
-    benchmarks.delete(session, person, slug)
-    return redirect("/boards", f"The board “{name}” is deleted. Its datasets and results stay.")
-
-
-def _board_page(request: Request, session: Session, benchmark: Benchmark, path: str) -> Response:
+def _board_page(request: Request, session: Session, benchmark: Benchmark, path: str, tab: str = "") -> Response:
+    stamp = board_stamp(session)
+    tag = page_tag(request, stamp)
+    if same := not_modified(request, tag):
+        return same
     look = parse_look(request.query_params.multi_items())
-    view = view_board(load_board(session, benchmark), look)
-    own = _path(benchmark.slug)
-    table = task_table(view) if path == f"{own}/tasks" else summary_table(view)
+    view = view_board(boards_of(request).board(session, benchmark, stamp), look)
+    table = _TABLES[tab](view)
     links = BoardLinks(path, look, view.falling)
     context = BoardPage(
         board=view.board,
         look=look,
         links=links,
-        tabs=_tabs(benchmark.slug, own if path == "/" else path, look),
+        tabs=_tabs(benchmark.slug, tab, look),
         table=table,
         choices=filter_choices(view.board),
         chips=filter_chips(view.board, links),
-        csv_url=look.at(f"{own}.csv"),
-        json_url=look.at(f"{own}.json"),
+        downloads=tuple((one.label, look.at(f"/boards/{benchmark.slug}.{one.suffix}")) for one in FORMATS.values()),
     )
+    headers = {**KEPT, "ETag": tag} if tag else {}
     # A table whose columns changed meanwhile cannot take new rows: htmx then loads the page again.
-    asked_by = request.headers.get("HX-Trigger", table.id)
-    headers = {"HX-Refresh": "true"} if asked_by != table.id else {}
+    if request.headers.get("HX-Trigger", table.id) != table.id:
+        headers["HX-Refresh"] = "true"
     return page(request, "boards/board.html", context, partial="boards/_fragment.html", headers=headers)
 
 
-def _view(request: Request, session: Session, slug: str) -> BoardView:
-    board = load_board(session, benchmarks.by_slug(session, slug))
-    return view_board(board, parse_look(request.query_params.multi_items()))
-
-
 def _tabs(slug: str, current: str, look: Look) -> tuple[Tab, ...]:
-    own = _path(slug)
-    paths = {"Summary": own, "Tasks": f"{own}/tasks", "Info": f"{own}/info"}
+    labels = {"": "Summary", "/tasks": "Tasks", "/info": "Info"}
     return tuple(
-        Tab(label, path if label == "Info" else look.at(path), path == current) for label, path in paths.items()
+        Tab(label, f"/boards/{slug}{tab}" if tab == "/info" else look.at(f"/boards/{slug}{tab}"), tab == current)
+        for tab, label in labels.items()
     )
-
-
-def _path(slug: str) -> str:
-    return f"/boards/{slug}"
-
-
-def _edit_page(session: Session, slug: str, chosen: dict[str, str], form: ShownForm, is_default: bool) -> BenchmarkPage:
-    """The form of a board, its own datasets first."""
-    order = list(chosen)
-    choices = sorted(
-        dataset_choices(session),
-        key=lambda choice: order.index(choice.slug) if choice.slug in chosen else len(order),
-    )
-    return BenchmarkPage(slug, tuple(choices), chosen, form, is_default)
-
-
-def _chosen(dataset: Sequence[str], known: Sequence[str], place: Sequence[str]) -> dict[str, str]:
-    """What was ticked, with the place that was typed beside it; `known` and `place` are as long as the form."""
-    places = dict(zip(known, place, strict=False))
-    return {slug: places.get(slug, "") for slug in dataset}
-
-
-def _in_order(dataset: Sequence[str], known: Sequence[str], place: Sequence[str]) -> list[str]:
-    """What was ticked, by place; those without one come last, as the form lists them."""
-    chosen = _chosen(dataset, known, place)
-    return sorted(chosen, key=lambda slug: int(chosen[slug]) if _PLACE.fullmatch(chosen[slug]) else _LAST)
-
-
-def _download(text: str, name: str, media_type: str) -> Response:
-    disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
-    return Response(text, media_type=media_type, headers={"Content-Disposition": disposition})

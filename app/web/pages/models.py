@@ -1,76 +1,40 @@
 """The registry of models: the list, the form for a new one, and one model with all its revisions and variants."""
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request, Response
-from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
+from app.core.snippets import Snippet, Use, search_prompts, snippets
 from app.core.units import PRECISION_BITS
 from app.db.queries import models as queries
 from app.errors import Conflict, Invalid, NotFound
 from app.http.access import Admin, Viewer
 from app.http.dependencies import ReadSession, RowId, WriteSession
 from app.http.pagination import Listing, Paging
-from app.services import models
-from app.services.models import ModelForm
+from app.mteb.registry import KnownModel, find_model
+from app.services import model_attributes, models
+from app.services.model_attributes import KINDS, Source
 from app.web.flash import redirect
 from app.web.forms import Form as ShownForm
 from app.web.forms import rejected
+from app.web.model_forms import (
+    NO_VARIANT,
+    CorrectionFields,
+    ModelFields,
+    VariantFields,
+    as_text,
+    corrections,
+    model_form,
+    typed_corrections,
+    variant_form,
+)
 from app.web.templating import page
 
 router = APIRouter(prefix="/models", include_in_schema=False)
-
-WHOLE = "Write a whole number, such as 384."
-NUMBER = "Write a number, such as 86.6."
-PROMPTS = 'Write a JSON object of texts, such as {"query": "query: ", "document": "passage: "}.'
-NONE = "none"
-"""What an admin writes for a list that is known to be empty."""
-
-
-class VariantFields(BaseModel):
-    """What is typed where a variant is chosen. `prompts` is own, none or these."""
-
-    truncate_dim: str = ""
-    precision: str = "float32"
-    max_tokens: str = ""
-    dtype: str = "float32"
-    prompts: str = "own"
-    query_prompt: str = ""
-    document_prompt: str = ""
-    label: str = ""
-
-
-NO_VARIANT = VariantFields().model_dump()
-
-
-class ModelFields(VariantFields):
-    """What is typed into the form of a new model."""
-
-    loader: str = "dense"
-    source: str = "hub"
-    name: str = ""
-    path: str = ""
-    revision: str = ""
-
-
-class CorrectionFields(BaseModel):
-    """What is typed into the form of corrections; an empty field gives the inspected value back."""
-
-    parameters: str = ""
-    dimensions: str = ""
-    max_tokens: str = ""
-    memory_mb: str = ""
-    memory_dtype: str = ""
-    licence: str = ""
-    languages: str = ""
-    similarity: str = ""
-    training_datasets: str = ""
-    prompts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +80,22 @@ class RegistryPage:
 
 @dataclass(frozen=True, slots=True)
 class NewModelPage:
-    """What /models/new shows; `baselines` are (title, loader, address when it is registered already)."""
+    """What /models/new shows.
+
+    `baselines` are (title, loader, address when it is registered already), `known` what MTEB's registry has of the
+    name that stands in the form.
+    """
 
     baselines: tuple[tuple[str, str, str | None], ...]
     form: ShownForm
+    known: KnownModel | None
     dtypes: tuple[str, ...] = models.DTYPES
     precisions: tuple[str, ...] = tuple(PRECISION_BITS)
+
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether the known model reads texts of any length."""
+        return self.known is not None and model_attributes.is_unlimited(self.known.name)
 
     @property
     def has_choices(self) -> bool:
@@ -131,15 +105,24 @@ class NewModelPage:
 
 @dataclass(frozen=True, slots=True)
 class ModelPage:
-    """What the page of a model shows: all rows of its name, and everything about the chosen one."""
+    """What the page of a model shows: all rows of its name, and everything about the chosen one.
+
+    `sources` says where an attribute comes from, `otherwise` what it would be without corrections; `outdated`: another
+    inspection would fill in more.
+    """
 
     family: tuple[queries.ModelDetail, ...]
     model: queries.ModelDetail
     results: tuple[queries.ModelResult, ...]
     correction: ShownForm
     variant: ShownForm
+    sources: Mapping[str, Source]
+    otherwise: Mapping[str, Any]
+    outdated: bool
+    snippets: tuple[Snippet, ...]
     dtypes: tuple[str, ...] = models.DTYPES
     precisions: tuple[str, ...] = tuple(PRECISION_BITS)
+    kinds: tuple[str, ...] = KINDS
 
     @property
     def organisation(self) -> str:
@@ -151,13 +134,22 @@ class ModelPage:
         """The part of the name after the slash."""
         return self.model.name.partition("/")[2]
 
-    def is_corrected(self, name: str) -> bool:
-        """Whether an admin set this attribute by hand."""
-        return name in self.model.corrected
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether it is known to read texts of any length."""
+        return self.model.max_tokens is None and model_attributes.is_unlimited(self.model.name)
 
-    def found(self, name: str) -> str:
-        """What the inspection found, as a text; "" for nothing."""
-        return _as_text(self.model.found.get(name))
+    def source(self, name: str) -> str:
+        """Where an attribute comes from: corrected, files, registry, both or ""."""
+        return self.sources.get(name, "")
+
+    def without_correction(self, name: str) -> str:
+        """What an attribute would be had nobody corrected it, as a text; "" for nothing."""
+        return as_text(self.otherwise.get(name))
+
+    def was_inspected(self, name: str) -> bool:
+        """Whether the inspection found something for an attribute."""
+        return bool(as_text(self.model.found.get(name)))
 
 
 @router.get("")
@@ -175,9 +167,10 @@ def registry(
 
 
 @router.get("/new")
-def new_model(request: Request, _admin: Admin, session: ReadSession) -> Response:
-    """The form of a new model."""
-    return page(request, "models/new.html", _new_page(session))
+def new_model(request: Request, _admin: Admin, session: ReadSession, name: str = "") -> Response:
+    """The form of a new model; to htmx, what is known of the name that is typed."""
+    context = _new_page(session, ShownForm({**ModelFields().model_dump(), "name": name}))
+    return page(request, "models/new.html", context, partial="models/_known.html")
 
 
 @router.post("")
@@ -186,7 +179,7 @@ def create_model(
 ) -> Response:
     """Register a model and queue its inspection."""
     try:
-        model = models.register(session, admin, _model_form(typed))
+        model = models.register(session, admin, model_form(typed))
     except (Invalid, Conflict) as error:
         context = _new_page(session, rejected(error, **typed.model_dump()))
         return page(request, "models/new.html", context, status=error.status)
@@ -227,7 +220,7 @@ def correct(
 ) -> Response:
     """Set attributes by hand."""
     try:
-        model = models.correct(session, admin, model_id, _corrections(typed))
+        model = models.correct(session, admin, model_id, corrections(typed))
     except Invalid as error:
         return _form_again(request, session, model_id, error, correction=rejected(error, **typed.model_dump()))
     return redirect(_address(model.name, model.id), "The attributes are saved.")
@@ -243,7 +236,7 @@ def add_variant(
 ) -> Response:
     """Add a row for the same weights under other choices."""
     try:
-        variant = models.add_variant(session, admin, model_id, _variant_form(typed))
+        variant = models.add_variant(session, admin, model_id, variant_form(typed))
     except (Invalid, Conflict) as error:
         return _form_again(request, session, model_id, error, variant=rejected(error, **typed.model_dump()))
     return redirect(_address(variant.name, variant.id), f"The variant “{variant.variant}” is there and can run.")
@@ -261,11 +254,11 @@ def _address(name: str, model_id: int) -> str:
     return f"/models/{name}?id={model_id}"
 
 
-def _new_page(session: Session, form: ShownForm | None = None) -> NewModelPage:
+def _new_page(session: Session, form: ShownForm) -> NewModelPage:
     there = queries.addresses(session, models.BUILT_IN.values())
     titles = {"bm25": "BM25", "random": "random vectors"}
     baselines = tuple((titles[loader], loader, there.get(name)) for loader, name in models.BUILT_IN.items())
-    return NewModelPage(baselines, form or ShownForm(ModelFields().model_dump()))
+    return NewModelPage(baselines, form, find_model(form.value("name").strip()))
 
 
 def _model_page(
@@ -279,13 +272,43 @@ def _model_page(
     variant: ShownForm | None = None,
 ) -> Response:
     context = ModelPage(
-        family,
-        chosen,
-        queries.results_of(session, chosen.id),
-        correction or ShownForm(_typed(chosen)),
-        variant or ShownForm(NO_VARIANT),
+        family=family,
+        model=chosen,
+        results=queries.results_of(session, chosen.id),
+        correction=correction or ShownForm(typed_corrections(chosen.corrected)),
+        variant=variant or ShownForm(NO_VARIANT),
+        sources=model_attributes.sources(chosen.name, chosen.found, chosen.corrected),
+        otherwise=model_attributes.values(chosen.name, chosen.found, {}),
+        outdated=_is_outdated(chosen),
+        snippets=_snippets(chosen),
     )
     return page(request, "models/model.html", context, partial="models/_detail.html", status=status)
+
+
+def _is_outdated(model: queries.ModelDetail) -> bool:
+    """Whether the registry, which may be newer than the row, knows an attribute that the row lacks."""
+    counting = model_attributes.values(model.name, model.found, model.corrected)
+    return any(getattr(model, name) in (None, ()) for name, value in counting.items() if value not in (None, [], {}))
+
+
+def _snippets(model: queries.ModelDetail) -> tuple[Snippet, ...]:
+    """Code that uses the variant as it is measured; none for baselines, and before the inspection."""
+    if model.loader != "dense" or not model.revision:
+        return ()
+    prompts = {**(model.found.get("prompts") or {}), **model.prompts}
+    query, document = search_prompts(prompts, model.query_prompt, model.document_prompt)
+    use = Use(
+        name=model.name if model.source == "hub" else None,
+        revision=model.revision,
+        dtype=model.dtype,
+        precision=model.precision,
+        truncate_dim=model.truncate_dim,
+        max_tokens=model.max_tokens_limit,
+        similarity=model.similarity or "cosine",
+        query_prompt=query,
+        document_prompt=document,
+    )
+    return snippets(use)
 
 
 def _form_again(
@@ -295,100 +318,3 @@ def _form_again(
     family = queries.load_family(session, models.get(session, model_id).name)
     chosen = next(row for row in family if row.id == model_id)
     return _model_page(request, session, family, chosen, status=error.status, **forms)
-
-
-def _typed(model: queries.ModelDetail) -> dict[str, str]:
-    """The corrections of a model as they would be typed."""
-    return {
-        name: NONE if model.corrected.get(name) == [] else _as_text(model.corrected.get(name))
-        for name in CorrectionFields.model_fields
-    }
-
-
-def _as_text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, dict):
-        return json.dumps(value, ensure_ascii=False) if value else ""
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _model_form(typed: ModelFields) -> ModelForm:
-    return replace(
-        _variant_form(typed),
-        name=typed.name,
-        loader=typed.loader,
-        source=typed.source,
-        path=typed.path if typed.source == "folder" else None,
-        revision=typed.revision.strip().lower(),
-    )
-
-
-def _variant_form(typed: VariantFields) -> ModelForm:
-    """The typed choices; a browser's line ends become those that a model was trained with."""
-    numbers = _numbers(typed, {"truncate_dim": int, "max_tokens": int})
-    empty = "" if typed.prompts == "none" else None
-    query, document = (text.replace("\r\n", "\n") for text in (typed.query_prompt, typed.document_prompt))
-    return ModelForm(
-        truncate_dim=numbers["truncate_dim"],
-        precision=typed.precision,
-        max_tokens=numbers["max_tokens"],
-        dtype=typed.dtype,
-        query_prompt=(query or None) if typed.prompts == "these" else empty,
-        document_prompt=(document or None) if typed.prompts == "these" else empty,
-        label=typed.label,
-    )
-
-
-def _corrections(typed: CorrectionFields) -> dict[str, Any]:
-    kinds: dict[str, Callable[[str], Any]] = {
-        "parameters": int,
-        "dimensions": int,
-        "max_tokens": int,
-        "memory_mb": float,
-    }
-    texts = {name: getattr(typed, name).strip() or None for name in ("memory_dtype", "licence", "similarity")}
-    lists = {name: _names(getattr(typed, name)) for name in ("languages", "training_datasets")}
-    return {**_numbers(typed, kinds), **texts, **lists, "prompts": _prompts(typed.prompts)}
-
-
-def _prompts(text: str) -> dict[str, str] | None:
-    """Prompts by name from a JSON object; None for nothing.
-
-    Raises:
-        Invalid: it is no JSON object of texts.
-    """
-    if not text.strip():
-        return None
-    try:
-        found = json.loads(text)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict) or not all(isinstance(prompt, str) for prompt in found.values()):
-        raise Invalid("The form has fields to mend.", details={"fields": {"prompts": PROMPTS}})
-    return found
-
-
-def _names(text: str) -> list[str] | None:
-    """Names between commas or line ends; None for nothing, no names for the word none."""
-    names = [name for part in text.splitlines() for piece in part.split(",") if (name := piece.strip())]
-    return [] if names == [NONE] else names or None
-
-
-def _numbers(typed: BaseModel, kinds: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
-    """The typed numbers, None for an empty field.
-
-    Raises:
-        Invalid: with a message for each field that holds something else.
-    """
-    numbers: dict[str, Any] = {}
-    fields: dict[str, str] = {}
-    for name, kind in kinds.items():
-        text = getattr(typed, name).replace(",", "").strip()
-        try:
-            numbers[name] = kind(text) if text else None
-        except ValueError:
-            fields[name] = NUMBER if kind is float else WHOLE
-    if fields:
-        raise Invalid("The form has fields to mend.", details={"fields": fields})
-    return numbers

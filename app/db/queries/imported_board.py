@@ -1,0 +1,59 @@
+"""What an imported board holds, by model name and task."""
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.db.tables import ImportedArchive, ImportedColumn, ImportedModel, ImportedResult, ImportedScore
+
+
+class ImportedMean(NamedTuple):
+    """A model's mean over the cells of a task that it has."""
+
+    model: str
+    task: str
+    mean: float
+    cells: int
+
+
+class NamedModel(NamedTuple):
+    """One revision of a model, with what its model_meta.json states, and when it was imported first."""
+
+    name: str
+    revision: str
+    meta: dict[str, Any]
+
+
+def imported_columns(session: Session, benchmark_id: int) -> list[ImportedColumn]:
+    """The tasks of an imported board, in its order. One query."""
+    query = select(ImportedColumn).where(ImportedColumn.benchmark_id == benchmark_id)
+    return list(session.scalars(query.order_by(ImportedColumn.position, ImportedColumn.task)))
+
+
+def imported_models(session: Session, benchmark_id: int) -> list[NamedModel]:
+    """Every revision of every model, by name; of one name the last imported comes last. One query."""
+    query = (
+        select(ImportedModel.name, ImportedModel.revision, ImportedModel.meta)
+        .where(ImportedModel.benchmark_id == benchmark_id)
+        .order_by(ImportedModel.name, ImportedModel.id)
+    )
+    return [NamedModel(*row) for row in session.execute(query)]
+
+
+def imported_means(session: Session, benchmark_id: int) -> list[ImportedMean]:
+    """The means of all models on all tasks, of the results that count. One query."""
+    query = (
+        select(ImportedModel.name, ImportedResult.task, func.avg(ImportedScore.value), func.count())
+        .join(ImportedResult, ImportedResult.model_id == ImportedModel.id)
+        .join(ImportedScore, ImportedScore.result_id == ImportedResult.id)
+        .where(ImportedModel.benchmark_id == benchmark_id, ImportedResult.chosen)
+        .group_by(ImportedModel.name, ImportedResult.task)
+    )
+    return [ImportedMean(*row) for row in session.execute(query)]
+
+
+def last_import(session: Session, benchmark_id: int) -> Any:
+    """When results were imported last."""
+    query = select(func.max(ImportedArchive.created_at)).where(ImportedArchive.benchmark_id == benchmark_id)
+    return session.scalar(query)
