@@ -7,7 +7,8 @@ reader who sees the number sees the change, and the other way round.
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import event, select, update
+from sqlalchemy import event, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import ORMExecuteState, Session, sessionmaker
 
 from app.db.tables import (
@@ -58,4 +59,6 @@ def _count(session: Session) -> None:
     """Last of all, so that nobody waits long for the row."""
     session.flush()
     if session.info.pop(_CHANGED, False):
-        session.execute(update(Stamp).where(Stamp.name == BOARDS).values(value=Stamp.value + 1))
+        dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+        first = dialect.insert(Stamp).values(name=BOARDS, value=1)
+        session.execute(first.on_conflict_do_update(index_elements=[Stamp.name], set_={"value": Stamp.value + 1}))

@@ -10,13 +10,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    stamps = op.create_table(
+    op.create_table(
         "stamps",
         sa.Column("name", sa.String(length=40), nullable=False),
         sa.Column("value", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_stamps")),
     )
-    op.bulk_insert(stamps, [{"name": "boards", "value": 0}])
 
 
 def downgrade() -> None:
