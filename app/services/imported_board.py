@@ -35,12 +35,12 @@ def load_imported_board(session: Session, benchmark: Benchmark) -> Board:
     states of a model goes before its model_meta.json.
     """
     tasks = imported_columns(session, benchmark.id)
-    revisions: dict[str, tuple[str, Mapping[str, Any]]] = {}
-    for found in imported_models(session, benchmark.id):
-        revisions[found.name] = found.revision, found.meta
+    found = imported_models(session, benchmark.id)
     means = imported_means(session, benchmark.id)
-    scored = {mean.model for mean in means}
-    facts = {name: _facts(name, meta) for name, (_, meta) in revisions.items() if name in scored}
+    scored = {mean.model_id for mean in means}
+    revisions = {model.name: model for model in found if model.id in scored}
+    facts = {name: _facts(name, model.meta) for name, model in revisions.items()}
+    rows = {name: row for row, name in enumerate(facts)}
     columns = tuple(_column(task) for task in tasks)
     training = [facts[name]["training_datasets"] for name in facts]
     return Board(
@@ -49,8 +49,8 @@ def load_imported_board(session: Session, benchmark: Benchmark) -> Board:
         description=benchmark.description,
         is_default=benchmark.is_default,
         columns=columns,
-        models=tuple(_model(name, revisions[name][0], facts[name]) for name in facts),
-        means=_means(means, list(facts), tasks),
+        models=tuple(_model(name, revisions[name].revision, facts[name]) for name in facts),
+        means=_means(means, {model.id: rows[model.name] for model in found if model.id in scored}, tasks),
         trained_on=trained_on(training, columns),
         training_known=np.array([names is not None for names in training], np.bool_),
         run_ids=np.zeros((len(facts), len(columns)), np.int64),
@@ -88,13 +88,13 @@ def _model(name: str, revision: str, facts: Mapping[str, Any]) -> BoardModel:
     )
 
 
-def _means(means: Sequence[ImportedMean], models: Sequence[str], tasks: Sequence[ImportedColumn]) -> DatasetMeans:
-    rows = {name: row for row, name in enumerate(models)}
+def _means(means: Sequence[ImportedMean], rows: Mapping[int, int], tasks: Sequence[ImportedColumn]) -> DatasetMeans:
+    """Shape (models, tasks); `rows` by the ids of their revisions."""
     places = {task.task: (place, len(task.cells)) for place, task in enumerate(tasks)}
-    known_means, complete = (np.full((len(models), len(tasks)), np.nan) for _ in range(2))
+    known_means, complete = (np.full((len({*rows.values()}), len(tasks)), np.nan) for _ in range(2))
     for mean in means:
         place, required = places[mean.task]
-        known_means[rows[mean.model], place] = mean.mean
+        known_means[rows[mean.model_id], place] = mean.mean
         if mean.cells == required:
-            complete[rows[mean.model], place] = mean.mean
+            complete[rows[mean.model_id], place] = mean.mean
     return DatasetMeans(known_means, complete)

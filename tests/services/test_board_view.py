@@ -294,6 +294,19 @@ class TestFilters:
         if len(left) == 1:
             assert found[0].rank in {1, None}
 
+    def test_kinds_and_open_weights(self, world: World) -> None:
+        world.dataset("a")
+        for name, facts in (
+            ("open", {"open_weights": True, "kinds": ["dense"]}),
+            ("closed", {"open_weights": False, "kinds": ["dense", "sparse"]}),
+            ("unknown", {}),
+        ):
+            world.run(world.model(f"acme/{name}", **facts), "a", 0.5)
+        board = load(world, world.board("a"))
+        assert names(board, "open_weights=1") == ["open"]
+        assert names(board, "kind=dense") == ["closed", "open"]
+        assert names(board, "kind=sparse") == ["closed"]
+
     def test_commercial_use_and_unknown_licences(self, world: World) -> None:
         world.dataset("a")
         for name, licence in (("free", "apache-2.0"), ("closed", "cc-by-nc-4.0"), ("unknown", None)):

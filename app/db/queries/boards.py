@@ -388,6 +388,10 @@ def _models(session: Session, latest: Subquery) -> dict[int, Any]:
             Model.memory_mb,
             Model.memory_dtype,
             Model.licence,
+            Model.open_weights,
+            Model.release_date,
+            Model.active_parameters,
+            Model.kinds,
             Model.training_datasets,
         )
         .where(Model.id.in_(used))
@@ -413,6 +417,10 @@ def _named(rows: Iterable[Any]) -> dict[int, BoardModel]:
             memory_mb=row.memory_mb,
             memory_dtype=row.memory_dtype,
             licence=row.licence,
+            open_weights=row.open_weights,
+            release_date=row.release_date,
+            active_parameters=row.active_parameters,
+            kinds=tuple(row.kinds),
             href=f"/models/{row.name}",
         )
         for row in rows

@@ -2,16 +2,16 @@
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import Float, func, select
 from sqlalchemy.orm import Session
 
 from app.db.tables import ImportedArchive, ImportedColumn, ImportedModel, ImportedResult, ImportedScore
 
 
 class ImportedMean(NamedTuple):
-    """A model's mean over the cells of a task that it has."""
+    """The mean over the cells of a task that a model's chosen result has; of a name and a task there is one."""
 
-    model: str
+    model_id: int
     task: str
     mean: float
     cells: int
@@ -20,6 +20,7 @@ class ImportedMean(NamedTuple):
 class NamedModel(NamedTuple):
     """One revision of a model, with what its model_meta.json states, and when it was imported first."""
 
+    id: int
     name: str
     revision: str
     meta: dict[str, Any]
@@ -34,7 +35,7 @@ def imported_columns(session: Session, benchmark_id: int) -> list[ImportedColumn
 def imported_models(session: Session, benchmark_id: int) -> list[NamedModel]:
     """Every revision of every model, by name; of one name the last imported comes last. One query."""
     query = (
-        select(ImportedModel.name, ImportedModel.revision, ImportedModel.meta)
+        select(ImportedModel.id, ImportedModel.name, ImportedModel.revision, ImportedModel.meta)
         .where(ImportedModel.benchmark_id == benchmark_id)
         .order_by(ImportedModel.name, ImportedModel.id)
     )
@@ -44,11 +45,11 @@ def imported_models(session: Session, benchmark_id: int) -> list[NamedModel]:
 def imported_means(session: Session, benchmark_id: int) -> list[ImportedMean]:
     """The means of all models on all tasks, of the results that count. One query."""
     query = (
-        select(ImportedModel.name, ImportedResult.task, func.avg(ImportedScore.value), func.count())
-        .join(ImportedResult, ImportedResult.model_id == ImportedModel.id)
+        select(ImportedResult.model_id, ImportedResult.task, func.avg(ImportedScore.value, type_=Float()), func.count())
+        .join(ImportedModel, ImportedModel.id == ImportedResult.model_id)
         .join(ImportedScore, ImportedScore.result_id == ImportedResult.id)
         .where(ImportedModel.benchmark_id == benchmark_id, ImportedResult.chosen)
-        .group_by(ImportedModel.name, ImportedResult.task)
+        .group_by(ImportedResult.id)
     )
     return [ImportedMean(*row) for row in session.execute(query)]
 
