@@ -12,7 +12,7 @@ from bench.common import NO_SETS, SETS, Result, save
 
 MODULES: Final = {
     **dict.fromkeys(("retrieval", "reranking", "pairs", "classification", "clustering"), "engine"),
-    **{name: name for name in ("job", "again", "variants", "memory", "growth", "gpu")},
+    **{name: name for name in ("job", "again", "variants", "memory", "growth", "gpu", "board")},
 }
 """The module that makes each measurement, by its function `measure`."""
 
