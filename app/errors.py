@@ -82,8 +82,8 @@ class TooManyRequests(AppError):
 class RunFailure(AppError):
     """A run or an inspection cannot go on; stored with the run and shown with its remedy.
 
-    Codes: `bad_embeddings`, `bad_text`, `gpu_oom`, `out_of_memory`, `disk_full`, `model_missing`, `model_broken`,
-    `model_unsafe`, `remote_code`, `dataset_missing`, `unsupported`, `worker_lost`, `internal`.
+    Codes: `bad_embeddings`, `bad_text`, `gpu_oom`, `device_lost`, `out_of_memory`, `disk_full`, `model_missing`,
+    `model_broken`, `model_unsafe`, `remote_code`, `dataset_missing`, `unsupported`, `worker_lost`, `internal`.
     """
 
     status = 500

@@ -4,7 +4,8 @@ import math
 import tempfile
 import time
 from collections import defaultdict
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -105,7 +106,7 @@ def evaluate(
     """
     main_metric, task = find_task_type(dataset.task_type).main_metric, task_for(dataset.task_type)
     stages = _Stages(progress)
-    with ExitStack() as stack:
+    with ExitStack() as stack, _lost_device():
         stages.begin("load", 0)
         model = encoder or load(spec, device, batch_tokens, language, store)
         root = store or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="touchstone-")))
@@ -132,6 +133,19 @@ def evaluate(
         tuple(Evidence(cell.split, cell.subset, scores.kind, scores.arrays) for cell, scores in found),
         provenance,
     )
+
+
+@contextmanager
+def _lost_device() -> Iterator[None]:
+    """A device that failed takes no more work in this process, whatever is asked of it."""
+    try:
+        yield
+    except torch.AcceleratorError as error:
+        raise RunFailure(
+            f"The device failed: {str(error).partition(chr(10))[0].rstrip('.')}.",
+            code="device_lost",
+            remedy="The worker ends and begins anew by itself; run it again. If that does not help, test the GPU.",
+        ) from error
 
 
 class _Stages:

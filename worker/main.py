@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 import structlog
+from celery.exceptions import WorkerShutdown
 from celery.signals import setup_logging, worker_ready, worker_shutdown
 from sqlalchemy import delete
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,7 +21,7 @@ from app.errors import RunFailure
 from app.queue import TASKS, QueueName, make_celery, wake
 from app.services import jobs
 from app.settings import get_settings
-from worker.tasks import Shop
+from worker.tasks import DeviceLost, Shop
 
 log = structlog.get_logger(__name__)
 celery = make_celery(get_settings())
@@ -43,8 +44,12 @@ def work_light() -> None:
 
 @celery.task(name=TASKS["encode"])
 def work_encode() -> None:
-    """Evaluate runs until none waits."""
-    shop().work_encode()
+    """Evaluate runs until none waits. Without its device the worker ends, and whoever keeps it starts another."""
+    try:
+        shop().work_encode()
+    except DeviceLost as error:
+        log.error("the device is lost, this worker ends", exc_info=True)
+        raise WorkerShutdown(1) from error
 
 
 class Keeper(threading.Thread):

@@ -26,6 +26,10 @@ from worker.lease import CancelRequested, Lease, LeaseLost, WorkerStopping, work
 log = structlog.get_logger(__name__)
 
 
+class DeviceLost(Exception):
+    """This process can compute no more; another one can."""
+
+
 class Shop:
     """What every task needs: settings, database, files, and this worker's name."""
 
@@ -37,7 +41,11 @@ class Shop:
         self.busy = False
 
     def work_encode(self) -> int:
-        """Evaluate queued runs until none is left; returns how many this worker took."""
+        """Evaluate queued runs until none is left; returns how many this worker took.
+
+        Raises:
+            DeviceLost: the run at hand has failed, and so would every other.
+        """
         return self._drain({Run: self._evaluate})
 
     def work_light(self) -> int:
@@ -97,6 +105,8 @@ class Shop:
                     lease.note("".join(traceback.format_exception(error)))
                 bound.warning("failed", code=code, exc_info=code == "internal")
                 self._end(lease, JobState.FAILED, failure_code=code, failure=failure)
+                if code == "device_lost":
+                    raise DeviceLost from error
 
     def _end(self, lease: Lease, state: JobState, **values: Any) -> None:
         if lease.held.table is Run:

@@ -32,6 +32,11 @@ class TaskType:
     summary: str
     fields: tuple[Field, ...]
 
+    @property
+    def learns(self) -> bool:
+        """Whether something is trained on the vectors of a split train."""
+        return _SPLIT in self.fields
+
 
 _SUBSET = Field("subset", "a name for a part that gets a score of its own, such as a language", required=False)
 _SPLIT = Field("split", "train or test (or give a zip with train.* and test.*)")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from app.core.formats import Choices
-from app.core.task_types import RETRIEVAL_FAMILY, TaskType, task_type
+from app.core.task_types import RETRIEVAL_FAMILY, task_type
 
 USUAL: Final[dict[str, Any]] = {"splits": [], "ignore_identical_ids": False, "cluster_sets": None}
 """Every choice by the name of its form field, as it is when nobody says otherwise."""
@@ -14,11 +14,6 @@ MAX_SETS: Final = 10_000
 
 _SPLIT: Final = re.compile(r"[a-z0-9_.-]{1,40}")
 _WORDS: Final = {"": False, "0": False, "false": False, "1": True, "true": True}
-
-
-def learns(kind: TaskType) -> bool:
-    """Whether something is trained on the vectors of a split train."""
-    return any(field.name == "split" for field in kind.fields)
 
 
 def parse(typed: Mapping[str, str], kind: str, former: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -74,7 +69,7 @@ def _splits(text: str, kind: str) -> list[str]:
         raise ValueError(
             f"{wrong[:40]!r} is no name of a split. Use at most 40 letters, digits, dots, dashes and underscores."
         )
-    if "train" in names and learns(task_type(kind)):
+    if "train" in names and task_type(kind).learns:
         raise ValueError(f"{kind} learns from train, so train cannot be scored. Name other splits.")
     return names
 

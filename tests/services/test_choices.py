@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from app.core.formats import Choices
+from app.core.formats.forms import FORMS
 from app.core.task_types import RETRIEVAL_FAMILY, TASK_TYPES
 from app.services import choices
 
@@ -78,8 +79,6 @@ def test_the_way_to_the_reader_into_a_form_and_into_words() -> None:
 
 def test_the_families_are_made_of_task_types() -> None:
     assert set(TASK_TYPES) >= set(RETRIEVAL_FAMILY)
-    assert {name for name, kind in TASK_TYPES.items() if choices.learns(kind)} == {
-        "Classification",
-        "MultilabelClassification",
-        "Regression",
-    }
+    learning = {"Classification", "MultilabelClassification", "Regression"}
+    assert {name for name, kind in TASK_TYPES.items() if kind.learns} == learning
+    assert {name for name, form in FORMS.items() if form.learns} == learning

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
+from celery.exceptions import WorkerShutdown
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
@@ -75,3 +76,12 @@ def test_a_device_that_is_not_here_keeps_no_worker_from_sweeping(
 ) -> None:
     monkeypatch.setattr("worker.encoders.base.describe_device", _no_device)
     assert main.keeper().device == "none"
+
+
+def test_without_its_device_the_worker_ends(main: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    def work_encode(_: object) -> int:
+        raise main.DeviceLost
+
+    monkeypatch.setattr(main.Shop, "work_encode", work_encode)
+    with pytest.raises(WorkerShutdown):
+        main.work_encode()

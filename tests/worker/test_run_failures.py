@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from app.errors import RunFailure
 from app.storage.embeddings import EmbeddingStore
@@ -138,3 +139,16 @@ def test_a_full_disk_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         run(sts_dataset(), encoder=Words(), store=tmp_path)
 
     assert caught.value.code == "disk_full"
+
+
+def test_a_lost_device_has_a_name_and_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def batches(*_: Any, **__: Any) -> Any:
+        raise torch.AcceleratorError("CUDA error: an illegal memory access\nCompile with TORCH_USE_CUDA_DSA")
+
+    encoder = Words()
+    monkeypatch.setattr(encoder, "batches", batches)
+    with pytest.raises(RunFailure) as caught:
+        run(sts_dataset(), encoder=encoder)
+    assert caught.value.code == "device_lost"
+    assert caught.value.message == "The device failed: CUDA error: an illegal memory access."
+    assert "begins anew" in caught.value.remedy

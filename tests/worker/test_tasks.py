@@ -27,7 +27,7 @@ from tests import factories
 from tests.upload_flow import PAIRS
 from worker.inspect import Inspection
 from worker.lease import CancelRequested, Lease, LeaseLost
-from worker.tasks import Shop
+from worker.tasks import DeviceLost, Shop
 
 Evaluate = Callable[..., Any]
 
@@ -162,6 +162,20 @@ def test_a_lost_lease_publishes_nothing(world: World, instead: Callable[[Evaluat
     world.shop.work_encode()
     run = world.run()
     assert (run.state, run.worker, world.count(Score)) == (JobState.RUNNING, "another", 0)
+
+
+def test_a_worker_whose_device_is_lost_fails_the_run_and_ends(
+    world: World, instead: Callable[[Evaluate], None]
+) -> None:
+    def evaluate(*_: Any, **__: Any) -> Any:
+        raise RunFailure("The device failed: an illegal memory access.", code="device_lost", remedy="Run it again.")
+
+    instead(evaluate)
+    with pytest.raises(DeviceLost):
+        world.shop.work_encode()
+    run = world.run()
+    assert (run.state, run.failure_code) == (JobState.FAILED, "device_lost")
+    assert not world.shop.busy
 
 
 def test_a_stopping_worker_gives_its_run_back(

@@ -248,7 +248,7 @@ def _formats(kind: TaskType) -> str:
     """In which formats a task type is read."""
     if any("." in field.name for field in kind.fields):
         return "A zip of these files"
-    bundle = "of train and test files" if choices.learns(kind) else "of CSV, TSV or JSONL files"
+    bundle = "of train and test files" if kind.learns else "of CSV, TSV or JSONL files"
     lists = any("a list" in field.help for field in kind.fields)
     return "".join(
         (
