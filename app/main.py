@@ -20,10 +20,23 @@ from app.http.middleware import AroundRequests
 from app.services.boards import BoardCache
 from app.services.passwords import Passwords
 from app.settings import Settings, get_settings
-from app.web.pages import accounts, admin, board_forms, boards, datasets, house, imports, models, runs
+from app.web.pages import (
+    accounts,
+    admin,
+    board_charts,
+    board_forms,
+    boards,
+    compare,
+    datasets,
+    house,
+    imports,
+    models,
+    runs,
+)
+from app.web.rendered import RenderedPieces
 from app.web.templating import STATIC, error_page, static_version
 
-PAGES = (imports, board_forms, boards, models, datasets, runs, accounts, admin, house)
+PAGES = (imports, board_forms, boards, board_charts, compare, models, datasets, runs, accounts, admin, house)
 ROUTERS: tuple[APIRouter, ...] = (health.router, api, *(page.router for page in PAGES))
 
 
@@ -44,7 +57,8 @@ def create_app(settings: Settings | None = None, *, passwords: Passwords | None 
     app.state.passwords = passwords or Passwords()
     app.state.metrics = Metrics()
     app.state.boards = BoardCache()
-    app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=4)
+    app.state.pieces = RenderedPieces()
+    app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=1)
     app.add_middleware(AroundRequests, settings=settings, metrics=app.state.metrics)
     errors.install(app, error_page)
     for router in ROUTERS:

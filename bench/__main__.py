@@ -8,11 +8,12 @@ from typing import Any, Final
 import torch
 
 from bench import report
+from bench.board_house import NO_PUBLIC, PUBLIC
 from bench.common import NO_SETS, SETS, Result, save
 
 MODULES: Final = {
     **dict.fromkeys(("retrieval", "reranking", "pairs", "classification", "clustering"), "engine"),
-    **{name: name for name in ("job", "again", "variants", "memory", "growth", "gpu", "board")},
+    **{name: name for name in ("job", "again", "variants", "memory", "growth", "gpu", "board", "imports")},
 }
 """The module that makes each measurement, by its function `measure`."""
 
@@ -58,6 +59,8 @@ def _missing(name: str, device: str) -> str:
     """What a measurement needs and this machine has not; "" for nothing."""
     if name in NEED_SETS and not SETS.is_dir():
         return NO_SETS
+    if name == "imports" and not PUBLIC.is_dir():
+        return NO_PUBLIC
     if name == "gpu" and device.startswith("cuda") and not torch.cuda.is_available():
         return "there is no GPU here"
     if name == "memory" and sys.platform != "linux":

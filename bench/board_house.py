@@ -78,12 +78,15 @@ def fill(data_dir: Path, cells: list[Cell]) -> str:
         types = {cell.dataset: cell.task_type for cell in cells}
         places = {name: place for place, name in enumerate(types, start=1)}
         models = {name: place for place, name in enumerate(dict.fromkeys(cell.model for cell in cells), start=1)}
-        runs = {pair: place for place, pair in enumerate(dict.fromkeys((c.model, c.dataset) for c in cells), start=1)}
+        parts: dict[tuple[str, str], list[float]] = {}
+        for cell in cells:
+            parts.setdefault((cell.model, cell.dataset), []).append(cell.value)
+        runs = {pair: place for place, pair in enumerate(parts, start=1)}
         rows: dict[type[Base], list[dict[str, object]]] = {
             Dataset: [_dataset(place, name, types[name], admin.id) for name, place in places.items()],
             DatasetRevision: [_revision(place, admin.id) for place in places.values()],
             Model: [_model(place, name, admin.id) for name, place in models.items()],
-            Run: [_run(place, models[pair[0]], places[pair[1]], admin.id) for pair, place in runs.items()],
+            Run: [_run(place, models[pair[0]], places[pair[1]], admin.id, parts[pair]) for pair, place in runs.items()],
             Score: [
                 {
                     "run_id": runs[cell.model, cell.dataset],
@@ -109,7 +112,7 @@ def change_a_score(data_dir: Path) -> None:
     settings = Settings(data_dir=data_dir, database_url="", broker_url="", public_url="", demo=False)
     database = Database.from_settings(settings)
     with database.session() as session:
-        session.execute(update(Score).where(Score.run_id == 1).values(value=Score.value * 0.999))
+        session.execute(update(Run).where(Run.id == 1).values(main_score=Run.main_score * 0.999))
     database.dispose()
 
 
@@ -139,6 +142,7 @@ def _model(place: int, name: str, person: int) -> dict[str, object]:
     return {"id": place, "name": name, **source, **size}
 
 
-def _run(place: int, model: int, dataset: int, person: int) -> dict[str, object]:
+def _run(place: int, model: int, dataset: int, person: int, parts: list[float]) -> dict[str, object]:
     facts = {"id": place, "model_id": model, "dataset_revision_id": dataset, "queued_by": person}
-    return {**facts, "state": JobState.DONE, "finished_at": datetime.now(UTC)}
+    score = {"main_score": sum(parts) / len(parts), "cells": len(parts)}
+    return {**facts, **score, "state": JobState.DONE, "finished_at": datetime.now(UTC)}

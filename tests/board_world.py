@@ -92,6 +92,9 @@ class World:
                 .limit(1)
             )
             revision_id, kind = session.execute(newest).one()
+            cells = score if isinstance(score, Mapping) else {} if score is None else {("test", "default"): score}
+            if cells:
+                columns = {"main_score": sum(cells.values()) / len(cells), "cells": len(cells), **columns}
             row = Run(
                 model_id=model_id,
                 dataset_revision_id=revision_id,
@@ -102,7 +105,6 @@ class World:
             )
             session.add(row)
             session.flush()
-            cells = score if isinstance(score, Mapping) else {} if score is None else {("test", "default"): score}
             for (split, subset), value in cells.items():
                 metric = task_type(kind).main_metric
                 session.add(Score(run_id=row.id, split=split, subset=subset, metric=metric, value=value))

@@ -2,14 +2,18 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from app.db.queries.boards import list_boards
 from app.http.access import Admin, Viewer
-from app.http.dependencies import AppSettings, ReadSession, WriteSession
+from app.http.dependencies import AppSettings, Boards, ReadSession, WriteSession
 from app.services import benchmarks, imports
 from app.services.board_export import board_dict
+from app.services.board_look import Look
+from app.services.board_view import view_board
+from app.services.compare import as_dict as comparison_dict
+from app.services.compare import compare, split_keys
 from app.storage.blobs import BlobStore
 
 router = APIRouter(prefix="/boards", tags=["boards"])
@@ -43,6 +47,7 @@ class BoardDatasetOut(BaseModel):
 class BoardModelOut(BaseModel):
     """A row of a board. Scores are on the metric's own scale (most 0 to 1), null where one is missing."""
 
+    key: str = Field(description="Names the model in `pin` and `compare`")
     model: str
     variant: str
     revision: str
@@ -68,6 +73,57 @@ class BoardTableOut(BaseModel):
     slug: str
     datasets: list[BoardDatasetOut]
     models: list[BoardModelOut]
+
+
+class ComparedOut(BaseModel):
+    """A model among those that are compared, with its place on the whole board."""
+
+    key: str = Field(description="The model's id; on an imported board its name")
+    model: str
+    variant: str
+    revision: str
+    rank: int | None
+    points: float = Field(description="Borda points")
+    zero_shot: int | None = Field(description="0 to 100; null when the training data is unknown")
+    parameters: int | None
+    memory_mb: float | None
+    memory_dtype: str | None
+    dimensions: int | None
+    max_tokens: int | None
+    licence: str | None
+    open_weights: bool | None
+    release_date: str | None
+    wins: int = Field(description="On how many of the contested datasets it alone has the highest score")
+
+
+class ComparedScoresOut(BaseModel):
+    """What each model scores, in the order of `models`; null where a score is missing."""
+
+    key: str
+    name: str
+    scores: list[float | None]
+    to_best: list[float | None] = Field(description="The score less the highest: 0 or below")
+    winner: str | None = Field(description="Key of the model that alone has the highest score, if every one has one")
+    tie: bool = Field(description="Whether several share the highest score")
+
+
+class ComparedDatasetOut(ComparedScoresOut):
+    """What each model scores on a dataset."""
+
+    task_type: str
+
+
+class ComparisonOut(BaseModel):
+    """Models of a board side by side."""
+
+    benchmark: str
+    slug: str
+    models: list[ComparedOut]
+    means: list[ComparedScoresOut]
+    task_types: list[ComparedScoresOut]
+    datasets: list[ComparedDatasetOut]
+    contested: int = Field(description="On how many datasets every model has a score")
+    ties: int
 
 
 class BoardIn(BaseModel):
@@ -115,6 +171,19 @@ def get_boards(_viewer: Viewer, session: ReadSession) -> Any:
 def get_board(_viewer: Viewer, session: ReadSession, slug: str) -> Any:
     """One board with every score."""
     return board_dict(session, slug)
+
+
+@router.get("/{slug}/compare", response_model=ComparisonOut)
+def get_comparison(
+    _viewer: Viewer,
+    session: ReadSession,
+    boards: Boards,
+    slug: str,
+    models: Annotated[list[str], Query(description="2 to 6 keys, with commas between or repeated")],
+) -> Any:
+    """Models side by side: attributes, scores, where each wins."""
+    view = view_board(boards.board(session, benchmarks.by_slug(session, slug)), Look())
+    return comparison_dict(compare(view, split_keys(models)))
 
 
 @router.post("", response_model=BoardNamed, status_code=201)

@@ -297,12 +297,17 @@ class BenchmarkDataset(Base):
 
 
 class Run(Job, Base):
-    """One evaluation of one model on one dataset revision."""
+    """One evaluation of one model on one dataset revision.
+
+    A finished one has its main score, the mean of the main metric over its `cells` (splits and subsets).
+    """
 
     __tablename__ = "runs"
     __table_args__ = (
         Index("ix_runs_claim", "state", "priority", "id"),
         Index("ix_runs_pair", "model_id", "dataset_revision_id", "state"),
+        # All that a board reads of its finished runs.
+        Index("ix_runs_board", "dataset_revision_id", "state", "model_id", "main_score", "cells"),
         # At most one run of a pair waits or works; asking twice cannot queue twice.
         Index(
             "uq_runs_open_pair",
@@ -322,6 +327,7 @@ class Run(Job, Base):
     device: Mapped[str | None] = mapped_column(String(64))
     texts_per_second: Mapped[float | None]
     main_score: Mapped[float | None]
+    cells: Mapped[int | None]
     provenance: Mapped[dict[str, Any] | None]
     log: Mapped[str] = mapped_column(Text, default="")
 

@@ -12,9 +12,6 @@ from app.http.identity import known_identity
 KEPT = {"Cache-Control": "private, no-cache"}
 """The browser may keep the page, but asks every time."""
 
-_FRESH_SECONDS = 60
-"""So long a page may say "3 min ago" where it is 4 by now."""
-
 
 def page_tag(request: Request, stamp: int) -> str:
     """The entity tag of a page that shows nothing but what a stamp covers; "" for one that is made anew every time.
@@ -38,9 +35,14 @@ def page_tag(request: Request, stamp: int) -> str:
         identity.session_token or "",
         person.name,
         str(person.role),
-        str(int(time.time()) // _FRESH_SECONDS),
+        str(minute()),
     )
     return f'W/"{hashlib.blake2b(chr(0).join(parts).encode(), digest_size=12).hexdigest()}"'
+
+
+def minute() -> int:
+    """The minute that it is. So long a page may say "3 min ago" where it is 4 by now."""
+    return int(time.time()) // 60
 
 
 def not_modified(request: Request, tag: str) -> Response | None:

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from app.services import benchmarks
 from app.services.board_look import Look
-from app.services.board_view import BoardView, Kind, TableColumn, Value, task_columns, type_columns, view_board
+from app.services.board_table_columns import Kind, TableColumn, Value
+from app.services.board_view import BoardView, task_columns, type_columns, view_board
 from app.services.boards import load_board
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -69,9 +70,9 @@ def as_csv(view: BoardView) -> str:
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow([_safe(text) for column in view.columns for text in _heads(column)])
+    writer.writerow([_safe(text) for column in view.shown for text in _heads(column)])
     writer.writerows(
-        [_safe(value) for column in view.columns for value in _values(view, column, row)] for row in view.order
+        [_safe(value) for column in view.shown for value in _values(view, column, row)] for row in view.order
     )
     return out.getvalue()
 
@@ -83,17 +84,17 @@ def as_json(view: BoardView) -> str:
 
 def as_markdown(view: BoardView) -> str:
     """A table for a README: names as text, scores times 100, the best of a column bold."""
-    heads = [_markdown(column.label) for column in view.columns]
-    lines = [heads, ["---" if column.kind is Kind.MODEL else "---:" for column in view.columns]]
+    heads = [_markdown(column.label) for column in view.shown]
+    lines = [heads, ["---" if column.kind is Kind.MODEL else "---:" for column in view.shown]]
     lines += [[_emphasis(cell, "**{}**", _markdown) for cell in row] for row in _shown(view)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def as_latex(view: BoardView) -> str:
     """A table for a paper, with booktabs: scores times 100, the best of a column bold."""
-    kinds = "".join("l" if column.kind is Kind.MODEL else "r" for column in view.columns)
+    kinds = "".join("l" if column.kind is Kind.MODEL else "r" for column in view.shown)
     rows = [[_emphasis(cell, r"\textbf{{{}}}", _latex) for cell in row] for row in _shown(view)]
-    lines = [" & ".join(row) + r" \\" for row in [[_latex(column.label) for column in view.columns], *rows]]
+    lines = [" & ".join(row) + r" \\" for row in [[_latex(column.label) for column in view.shown], *rows]]
     begin, end = rf"\begin{{tabular}}{{{kinds}}}", r"\end{tabular}"
     return "\n".join([begin, r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", end, ""])
 
@@ -124,13 +125,13 @@ def _shown(view: BoardView) -> Iterator[list[tuple[str, bool]]]:
     """The rows as people read them: each cell's text, and whether it is the best of its column."""
     best = {
         column.key: max((score for score in column.values if isinstance(score, float)), default=None)
-        for column in view.columns
+        for column in view.shown
         if column.kind.is_score
     }
     for row in view.order:
         yield [
             (_text(view, column, row), column.key in best and column.values[row] == best[column.key] is not None)
-            for column in view.columns
+            for column in view.shown
         ]
 
 
@@ -165,6 +166,7 @@ def _row_dict(view: BoardView, row: int) -> dict[str, Any]:
     model = view.model(row)
     values = {column.key: column.values[row] for column in view.columns}
     return {
+        "key": model.key,
         "model": model.name,
         "variant": model.variant,
         "revision": model.revision,

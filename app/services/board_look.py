@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -13,6 +14,8 @@ from app.errors import Invalid
 FILTER_LENGTH = 200
 MOST_CHOICES = 500
 
+_NO_FILTERS = {"sort", "pin", "show", "column", "dense"}
+
 Choices = Annotated[tuple[Annotated[str, Field(max_length=FILTER_LENGTH)], ...], Field(max_length=MOST_CHOICES)]
 Count = Annotated[int | None, BeforeValidator(lambda text: parse_count(text) if isinstance(text, str) else text)]
 
@@ -21,7 +24,7 @@ class Look(BaseModel):
     """Sort and filters of one look at a board; every field is a parameter of the address.
 
     `q` keeps models whose name or variant contains it and changes no rank. Every other filter chooses datasets or
-    models, and ranks are computed anew from exactly those.
+    models, and ranks are computed anew from exactly those. The models of `pin` stand first, whatever `q` says.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
@@ -42,6 +45,10 @@ class Look(BaseModel):
     min_dimensions: Count = Field(None, ge=0)
     max_dimensions: Count = Field(None, ge=0)
     min_tokens: Count = Field(None, ge=0)
+    show: Literal["summary", "quality", "cost", "everything"] = Field("summary", description="which columns")
+    column: Choices = Field((), description="columns by key, in this order, instead of those")
+    dense: bool = Field(False, description="rows of less height")
+    pin: Choices = Field((), description="keys of the models that stand first")
 
     @property
     def key(self) -> str:
@@ -63,8 +70,8 @@ class Look(BaseModel):
 
     @property
     def filters(self) -> tuple[str, ...]:
-        """The fields that are not as they are at first, but for the sort."""
-        return tuple(name for name in self.parameters if name != "sort")
+        """The fields that are not as they are at first and hide something."""
+        return tuple(name for name in self.parameters if name not in _NO_FILTERS)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -72,15 +79,27 @@ class Look(BaseModel):
         found = self.model_dump(exclude_defaults=True)
         return {name: "1" if value is True else value for name, value in found.items()}
 
+    def pairs(self, *without: str) -> tuple[tuple[str, str], ...]:
+        """Every parameter and value of the address but those of some fields; for the hidden fields of a form."""
+        kept = {name: value for name, value in self.parameters.items() if name not in without}
+        return tuple(
+            (name, str(one))
+            for name, value in kept.items()
+            for one in (value if isinstance(value, tuple) else (value,))
+        )
+
     def at(self, path: str) -> str:
         """The address of this look at a page or a download."""
         query = urlencode(self.parameters, doseq=True)
         return f"{path}?{query}" if query else path
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BoardLinks:
-    """The links of one page: a look, where it is shown, and which columns sort downwards at first."""
+    """The links of one page: a look, where it is shown, and which columns sort downwards at first.
+
+    With the path "" they are relative, for what stands in every row.
+    """
 
     path: str
     look: Look
@@ -109,6 +128,18 @@ class BoardLinks:
     def without(self, *names: str) -> str:
         """The link that takes filters away."""
         return self.look.without(*names).at(self.path)
+
+    def pin(self, key: str) -> str:
+        """The link that pins a model, or unpins a pinned one."""
+        if key not in self.look.pin:
+            return f"{self._one_more_pin}{quote(key, safe='/')}"
+        others = tuple(pinned for pinned in self.look.pin if pinned != key)
+        return self.look.with_(pin=others).at(self.path) or "?"
+
+    @cached_property
+    def _one_more_pin(self) -> str:
+        """The address of this look with one more pin, up to its key: rows by the hundred end it."""
+        return f"{self.address}{'&' if self.look.parameters else '?'}pin="
 
 
 def parse_look(parameters: Iterable[tuple[str, str]]) -> Look:

@@ -3,107 +3,27 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.core.aggregation import DatasetMeans, Integers, Standings, standings, zero_shot_percents
 from app.core.licences import allows_commercial_use
-from app.core.task_types import TASK_TYPES
 from app.db.queries.boards import Board, BoardColumn, BoardModel
 from app.errors import Invalid
 from app.services.board_look import Look
-
-Value = float | int | str | None
-GIGABYTE_MB = 1024
-
-
-class Kind(StrEnum):
-    """How a column's values are drawn."""
-
-    RANK = "rank"
-    MODEL = "model"
-    PERCENT = "percent"
-    MEMORY = "memory"
-    COUNT = "count"
-    MEAN = "mean"
-    TYPE = "type"
-    TASK = "task"
-
-    @property
-    def is_score(self) -> bool:
-        """Whether the values are scores: higher is better, shown times 100."""
-        return self in {Kind.MEAN, Kind.TYPE, Kind.TASK}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TableColumn:
-    """A column of the table.
-
-    Attributes:
-        key: in the address.
-        help: in words.
-        values: of every model that a view ranks, None where nothing is known.
-        group: the task type of a type or task column.
-        dataset: the board's column that a task column shows, else -1.
-        href: where a dataset is described.
-    """
-
-    key: str
-    label: str
-    help: str
-    kind: Kind
-    values: Sequence[Value] = ()
-    unit: str = ""
-    group: str = ""
-    dataset: int = -1
-    href: str = ""
-
-    @property
-    def falls_first(self) -> bool:
-        """Whether the first click on the head puts the largest on top."""
-        return self.kind.is_score or self.kind is Kind.PERCENT
-
-
-FIXED_COLUMNS: Final = (
-    TableColumn(
-        "rank",
-        "Rank",
-        "Borda: on every dataset a model earns a point for each model it beats or that lacks the dataset, and half "
-        "a point for each it ties with. The most points rank first; equal points share a rank.",
-        Kind.RANK,
-        unit="Borda",
-    ),
-    TableColumn("model", "Model", "Organisation, name and what sets the variant apart.", Kind.MODEL),
-    TableColumn(
-        "zero_shot",
-        "Zero-shot",
-        "Share of the datasets shown that the model was not trained on. NA: its training data is unknown.",
-        Kind.PERCENT,
-    ),
-    TableColumn(
-        "memory",
-        "Memory",
-        "Size of the weights as they are stored, in MB of 1,024² bytes; their data type shows on hover.",
-        Kind.MEMORY,
-        unit="MB",
-    ),
-    TableColumn("parameters", "Parameters", "How many numbers the model has learnt.", Kind.COUNT),
-    TableColumn("dimensions", "Dimensions", "Length of one vector.", Kind.COUNT),
-    TableColumn(
-        "max_tokens", "Max tokens", "How much of a text the model reads; what comes after is cut off.", Kind.COUNT
-    ),
-    TableColumn("mean_task", "Mean (Task)", "Mean over all datasets shown; none when one is missing.", Kind.MEAN),
-    TableColumn(
-        "mean_task_type",
-        "Mean (TaskType)",
-        "Mean of the task types' means, so that each type weighs the same; none when a dataset is missing.",
-        Kind.MEAN,
-    ),
+from app.services.board_table_columns import (
+    FACTS,
+    FIXED_COLUMNS,
+    Kind,
+    TableColumn,
+    Value,
+    chosen_columns,
+    type_names,
 )
-"""Those before the scores by type and by dataset, without their values."""
+
+GIGABYTE_MB = 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,7 +38,8 @@ class BoardView:
         means: shape (models, datasets).
         standings: of these models on these datasets.
         columns: of the table, with a value for each of `models`.
-        order: the rows to show, as places in `models`.
+        order: the rows to show, as places in `models`; the pinned ones first.
+        pinned: those of `order` that stand first because the look pins them.
     """
 
     board: Board
@@ -129,6 +50,7 @@ class BoardView:
     standings: Standings
     columns: tuple[TableColumn, ...]
     order: tuple[int, ...]
+    pinned: tuple[int, ...]
 
     def model(self, row: int) -> BoardModel:
         """The model at a place in `models`."""
@@ -142,6 +64,11 @@ class BoardView:
     def shown_columns(self) -> tuple[BoardColumn, ...]:
         """The datasets that count."""
         return tuple(self.board.columns[place] for place in self.datasets)
+
+    @property
+    def shown(self) -> tuple[TableColumn, ...]:
+        """The columns that the look shows."""
+        return chosen_columns(self.columns, self.look.show, self.look.column, datasets=len(self.datasets))
 
     @property
     def falling(self) -> frozenset[str]:
@@ -176,7 +103,18 @@ def view_board(board: Board, look: Look) -> BoardView:
         ),
     )
     order = _order(board, look, models, ranked, columns)
-    return BoardView(board, look, tuple(datasets.tolist()), tuple(models.tolist()), means, ranked, columns, order)
+    pinned = tuple(row for row in order if board.models[models[row]].key in look.pin) if look.pin else ()
+    return BoardView(
+        board,
+        look,
+        tuple(datasets.tolist()),
+        tuple(models.tolist()),
+        means,
+        ranked,
+        columns,
+        order=(*pinned, *(row for row in order if row not in pinned)),
+        pinned=pinned,
+    )
 
 
 def known(values: NDArray[np.float64]) -> list[float | None]:
@@ -192,12 +130,6 @@ def type_columns(view: BoardView) -> tuple[TableColumn, ...]:
 def task_columns(view: BoardView) -> tuple[TableColumn, ...]:
     """A column a dataset, in the board's order."""
     return tuple(column for column in view.columns if column.kind is Kind.TASK)
-
-
-def type_names(name: str) -> tuple[str, str]:
-    """A task type's abbreviation and title; an imported board may have others than ours."""
-    kind = TASK_TYPES.get(name)
-    return (kind.abbreviation, kind.title) if kind else (name, name)
 
 
 def group_by_type(columns: Iterable[TableColumn]) -> Mapping[str, tuple[TableColumn, ...]]:
@@ -241,7 +173,7 @@ def _within(value: float | None, least: float | None, most: float | None) -> boo
 def _order(
     board: Board, look: Look, models: Integers, ranked: Standings, columns: Sequence[TableColumn]
 ) -> tuple[int, ...]:
-    """The rows to show, in order. Missing values come last both ways; equal ones by rank, then by name."""
+    """The rows that are pinned or match the name, sorted: missing values last both ways, equal ones by rank, name."""
     column = next((column for column in columns if column.key == look.key), None)
     if column is None:
         names = ", ".join(column.key for column in columns if column.kind not in {Kind.TYPE, Kind.TASK})
@@ -251,8 +183,8 @@ def _order(
             code="unknown_sort",
             details={"keys": [column.key for column in columns]},
         )
-    wanted = look.q.casefold()
-    rows = [row for row, place in enumerate(models.tolist()) if _named(board.models[place], wanted)]
+    shown = [board.models[place].key in look.pin or _named(board.models[place], look) for place in models.tolist()]
+    rows = np.flatnonzero(shown).tolist()
     ranks = ranked.ranks.tolist()
     rows.sort(key=lambda row: (ranks[row] == 0, ranks[row]))
     values = column.values
@@ -261,8 +193,13 @@ def _order(
     return (*present, *(row for row in rows if values[row] is None))
 
 
-def _named(model: BoardModel, wanted: str) -> bool:
-    return not wanted or wanted in f"{model.name} {' '.join(model.chips)}".casefold()
+def full_name(model: BoardModel) -> str:
+    """Its name, and what tells it from others of that name."""
+    return " ".join((model.name, *model.chips))
+
+
+def _named(model: BoardModel, look: Look) -> bool:
+    return not look.q or look.q.casefold() in full_name(model).casefold()
 
 
 def _sortable(value: Value) -> Any:
@@ -277,12 +214,9 @@ def _fixed(board: Board, models: Integers, ranked: Standings, zero_shot: Integer
         "rank": [rank or None for rank in ranked.ranks.tolist()],
         "model": [model.name for model in rows],
         "zero_shot": [None if percent < 0 else percent for percent in zero_shot.tolist()],
-        "memory": [model.memory_mb for model in rows],
-        "parameters": [model.parameters for model in rows],
-        "dimensions": [model.dimensions for model in rows],
-        "max_tokens": [model.max_tokens for model in rows],
         "mean_task": known(ranked.mean_task),
         "mean_task_type": known(ranked.mean_task_type),
+        **{key: [fact(model) for model in rows] for key, fact in FACTS.items()},
     }
     return (replace(column, values=values[column.key]) for column in FIXED_COLUMNS)
 

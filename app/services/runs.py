@@ -178,8 +178,10 @@ def complete(
     Returns:
         False when the claim was lost meanwhile; nothing is written then.
     """
-    values = {"main_score": main_score, "provenance": provenance, "log": log, "device": provenance.get("device")}
-    if not jobs.finish(session, held, JobState.DONE, **values):
+    scores = tuple(scores)
+    main = {"main_score": main_score, "cells": len({(score.split, score.subset) for score in scores})}
+    facts = {"provenance": provenance, "log": log, "device": provenance.get("device")}
+    if not jobs.finish(session, held, JobState.DONE, **main, **facts):
         return False
     for score in scores:
         session.add(

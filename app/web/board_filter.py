@@ -7,7 +7,9 @@ from typing import Any
 from app.core.units import short_count
 from app.db.queries.boards import Board
 from app.services.board_look import BoardLinks
-from app.services.board_view import type_names
+from app.services.board_table_columns import Kind, type_names
+from app.services.board_view import BoardView, full_name
+from app.services.compare import FEWEST, MOST, compare_address
 
 Choice = tuple[str, str]
 """A value in the address, and its label."""
@@ -51,6 +53,49 @@ def filter_chips(board: Board, links: BoardLinks) -> tuple[Choice, ...]:
         else:
             chips.append((_WORDS[name].format(_short(value)), links.without(name)))
     return tuple(chips)
+
+
+def pin_chips(view: BoardView, links: BoardLinks) -> tuple[Choice, ...]:
+    """What became of each pinned model, and the link that unpins it."""
+    on_board = {model.key: model for model in view.board.models}
+    shown = {view.model(row).key for row in view.pinned}
+    chips = []
+    for key in dict.fromkeys(links.look.pin):
+        if key in shown:
+            words = f"pinned: {full_name(on_board[key])}"
+        elif key in on_board:
+            words = f"pinned, but a filter excludes it: {full_name(on_board[key])}"
+        else:
+            words = f"pinned, but not on this board: {key}"
+        chips.append((words, links.pin(key)))
+    return tuple(chips)
+
+
+def column_choices(view: BoardView) -> tuple[tuple[str, str, bool], ...]:
+    """Key, label and whether it is shown, of every column but rank and model: those stand always."""
+    shown = {column.key for column in view.shown}
+    return tuple(
+        (
+            column.key,
+            f"{column.label} mean" if column.kind is Kind.TYPE else column.label,
+            column.key in shown,
+        )
+        for column in view.columns
+        if column.kind not in {Kind.RANK, Kind.MODEL}
+    )
+
+
+def compare_button(view: BoardView) -> Choice | None:
+    """Leads to the pinned models side by side: its label, and its address, "" when they are too many.
+
+    None while fewer than two are pinned.
+    """
+    keys = [view.model(row).key for row in view.pinned]
+    if len(keys) < FEWEST:
+        return None
+    if len(keys) > MOST:
+        return f"Compare at most {MOST} models", ""
+    return f"Compare {len(keys)} models", compare_address(view.board.slug, keys)
 
 
 _SEVERAL = {"type": "task types", "dataset": "datasets", "language": "languages", "kind": "kinds of models"}

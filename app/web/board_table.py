@@ -1,54 +1,39 @@
 """A board's table as it is drawn: what stands in a cell, which value is best, how strong its tint.
 
-A board has ten thousand cells and more, so they are plain tuples, made column by column.
+A board has ten thousand cells and more. So they are written here, column by column, and not by a template, which
+takes twenty times as long. Whatever is not a number is escaped.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Final
 from zlib import crc32
 
 import numpy as np
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from app.core.aggregation import RANK_DIGITS
 from app.core.units import short_count
-from app.db.queries.boards import BoardModel, RunMark
-from app.services.board_view import (
-    BoardView,
-    Kind,
-    TableColumn,
-    Value,
-    group_by_type,
-    task_columns,
-    type_columns,
-    type_names,
-)
-from app.web.templating import number, score
+from app.db.queries.boards import BoardModel
+from app.services.board_look import BoardLinks
+from app.services.board_table_columns import Kind, TableColumn, Value, type_names
+from app.services.board_view import BoardView, group_by_type, task_columns, type_columns
+from app.web.templating import environment, number, score
 
 HEAT_LEVELS: Final = 10
-_SUMMARY_DATASETS: Final = 15
 _TINTS: Final = [[f"num{' best' if best else ''} h{heat}" for heat in range(HEAT_LEVELS)] for best in (False, True)]
-
-
-class TableCell(NamedTuple):
-    """One cell. `run_id` is the run that gave a score, 0 for none; `mark` a run that is newer."""
-
-    text: str | Markup
-    css: str = "num"
-    title: str = ""
-    run_id: int = 0
-    mark: RunMark | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """One row: the rank, the model, then a cell for every other column."""
+    """One row: the rank, the model, then the markup of every other cell. `pin` is the link that pins or unpins it."""
 
     rank: str | Markup
     model: BoardModel
-    cells: tuple[TableCell, ...]
+    cells: Markup
+    pin: str
+    pinned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +48,8 @@ class BoardTable:
 
 
 def summary_table(view: BoardView) -> BoardTable:
-    """Every column there is; without the datasets' own where they are many: those have a tab of their own."""
-    many = len(view.datasets) > _SUMMARY_DATASETS
-    return _table(view, tuple(column for column in view.columns if column.kind is not Kind.TASK or not many))
+    """The columns that the look shows."""
+    return _table(view, view.shown)
 
 
 def task_table(view: BoardView) -> BoardTable:
@@ -81,6 +65,7 @@ def task_table(view: BoardView) -> BoardTable:
 
 def _table(view: BoardView, columns: tuple[TableColumn, ...]) -> BoardTable:
     rank, _, *others = columns
+    links, pinned = BoardLinks("", view.look), frozenset(view.pinned)
     keys = "\n".join(column.key for column in columns)
     by_column = [_DRAWN[column.kind](view, column) for column in others]
     return BoardTable(
@@ -89,10 +74,16 @@ def _table(view: BoardView, columns: tuple[TableColumn, ...]) -> BoardTable:
         groups=(),
         ungrouped=0,
         rows=tuple(
-            TableRow(_rank(rank.values[row]), view.model(row), cells)
-            for row, cells in zip(view.order, zip(*by_column, strict=True), strict=True)
+            TableRow(_rank(rank.values[row]), model, cells, links.pin(model.key), row in pinned)
+            for row, model, cells in zip(view.order, map(view.model, view.order), _joined(by_column), strict=True)
         ),
     )
+
+
+def _joined(columns: Iterable[Iterable[str]]) -> Iterator[Markup]:
+    """The cells of each row in one piece."""
+    for cells in zip(*columns, strict=True):
+        yield Markup("".join(cells))  # noqa: S704 -- made below, with what is not a number escaped
 
 
 def _dash(word: str) -> Markup:
@@ -105,77 +96,96 @@ def _rank(value: Value) -> str | Markup:
     return str(value) if value else _dash("no rank yet")
 
 
-_MISSING: Final = TableCell(_dash("no value"))
-_UNKNOWN: Final = TableCell(Markup('<span class="dash">NA</span>'))
+_MISSING: Final = Markup('<td class="num">{}</td>').format(_dash("no value"))
+_MISSING_TEXT: Final = Markup("<td>{}</td>").format(_dash("not known"))
+_INCOMPLETE: Final = _dash("incomplete")
+_UNKNOWN: Final = Markup('<td class="num"><span class="dash">NA</span></td>')
 
 
-def _percents(view: BoardView, column: TableColumn) -> list[TableCell]:
-    values = (column.values[row] for row in view.order)
-    return [_UNKNOWN if value is None else TableCell(f"{value}%") for value in values]
+def _percents(view: BoardView, column: TableColumn) -> Iterator[str]:
+    for row in view.order:
+        value = column.values[row]
+        yield _UNKNOWN if value is None else f'<td class="num">{value}%</td>'
 
 
-def _memories(view: BoardView, column: TableColumn) -> list[TableCell]:
-    cells = []
+def _memories(view: BoardView, column: TableColumn) -> Iterator[str]:
     for row in view.order:
         value, dtype = column.values[row], view.model(row).memory_dtype or ""
         if isinstance(value, int | float):
-            cells.append(TableCell(number(value, 1 if 0 < value < 10 else 0) + _spoken(dtype), title=dtype))
+            title, spoken = _dtype(dtype)
+            yield f'<td class="num"{title}>{number(value, 1 if 0 < value < 10 else 0)}{spoken}</td>'
         else:
-            cells.append(_MISSING)
-    return cells
+            yield _MISSING
 
 
 @cache
-def _spoken(text: str) -> Markup:
-    """For screen readers only."""
-    return Markup('<span class="visually-hidden"> {}</span>').format(text) if text else Markup()
+def _dtype(name: str) -> tuple[Markup, Markup]:
+    """A data type on hover, and for screen readers."""
+    if not name:
+        return Markup(), Markup()
+    return Markup(' title="{}"').format(name), Markup('<span class="visually-hidden"> {}</span>').format(name)
 
 
-def _counts(view: BoardView, column: TableColumn) -> list[TableCell]:
-    short = column.key == "parameters"
-
-    def cell(value: Value) -> TableCell:
+def _counts(view: BoardView, column: TableColumn) -> Iterator[str]:
+    short = column.key in {"parameters", "active_parameters"}
+    for row in view.order:
+        value = column.values[row]
         if not isinstance(value, int | float):
-            return _MISSING
-        return TableCell(short_count(value), title=number(value)) if short else TableCell(number(value))
+            yield _MISSING
+        elif short:
+            yield f'<td class="num" title="{number(value)}">{short_count(value)}</td>'
+        else:
+            yield f'<td class="num">{number(value)}</td>'
 
-    return [cell(column.values[row]) for row in view.order]
+
+def _texts(view: BoardView, column: TableColumn) -> Iterator[str]:
+    for row in view.order:
+        value = column.values[row]
+        yield _MISSING_TEXT if value is None else f"<td>{escape(value)}</td>"
 
 
-def _scores(view: BoardView, column: TableColumn) -> list[TableCell]:
+def _scores(view: BoardView, column: TableColumn) -> Iterator[str]:
     """Means: of all datasets, or of a type."""
-    found = zip(view.order, (column.values[row] for row in view.order), _tints(view, column), strict=True)
-    if column.key == "mean_task":
-        return [
-            TableCell(score(value), css) if isinstance(value, float) else _partial(view, row)
-            for row, value, css in found
-        ]
-    return [TableCell(score(value), css) if isinstance(value, float) else _MISSING for _, value, css in found]
+    for row, css in zip(view.order, _tints(view, column), strict=True):
+        value = column.values[row]
+        if isinstance(value, float):
+            yield f'<td class="{css}">{score(value)}</td>'
+        else:
+            yield _partial(view, row) if column.key == "mean_task" else _MISSING
 
 
-def _partial(view: BoardView, row: int) -> TableCell:
+def _partial(view: BoardView, row: int) -> str:
     """What stands instead of Mean (Task): on how many datasets there is a score."""
     counts = f"{view.standings.scored[row]} of {len(view.datasets)}"
-    text = Markup('<span class="visually-hidden">partial: </span>{}').format(counts)
-    return TableCell(text, "num open", f"A score on {counts} datasets, so no mean yet.")
+    spoken = f'<span class="visually-hidden">partial: </span>{counts}'
+    return f'<td class="num open" title="A score on {counts} datasets, so no mean yet.">{spoken}</td>'
 
 
-def _tasks(view: BoardView, column: TableColumn) -> list[TableCell]:
-    """Scores of one dataset; each leads to its run."""
-    board, cells = view.board, []
+def _tasks(view: BoardView, column: TableColumn) -> Iterator[str]:
+    """Scores of one dataset; each leads to its run. While rows replace themselves, ids keep the focus."""
+    board, lives = view.board, bool(view.board.open_runs)
     run_ids = board.run_ids[list(view.models), column.dataset].tolist()
     for row, css in zip(view.order, _tints(view, column), strict=True):
         value, run_id = column.values[row], run_ids[row]
         mark = board.marks.get((view.models[row], column.dataset))
-        if isinstance(value, float):
-            cells.append(TableCell(score(value), f"{css} again" if mark else css, "", run_id, mark))
-        elif mark:
-            cells.append(TableCell("", f"num open {mark.state}", "", 0, mark))
+        text = score(value) if isinstance(value, float) else _INCOMPLETE
+        if mark:
+            shown = f"{css} again" if isinstance(value, float) else f"num open {mark.state}"
+            yield _marked_cell()(text, shown, run_id if isinstance(value, float) else 0, mark)
         elif run_id:
-            cells.append(TableCell(_dash("incomplete"), "num", "Its last run lacks a part of this dataset.", run_id))
+            title = "" if isinstance(value, float) else ' title="Its last run lacks a part of this dataset."'
+            key = f' id="run-{run_id}"' if lives else ""
+            yield f'<td class="{css}"><a{key} href="/runs/{run_id}"{title}>{text}</a></td>'
         else:
-            cells.append(_MISSING)
-    return cells
+            yield f'<td class="{css}">{text}</td>' if isinstance(value, float) else _MISSING
+
+
+@cache
+def _marked_cell() -> Callable[..., Markup]:
+    """The macro of a cell with a run that is open or has failed."""
+    parts = environment().get_template("boards/_parts.html").make_module()
+    macro: Callable[..., Markup] = getattr(parts, "marked_cell")  # noqa: B009 -- what a template defines
+    return macro
 
 
 def _tints(view: BoardView, column: TableColumn) -> list[str]:
@@ -191,10 +201,11 @@ def _tints(view: BoardView, column: TableColumn) -> list[str]:
     return [_TINTS[best[row]][heats[row]] for row in view.order]
 
 
-_DRAWN: Final[dict[Kind, Callable[[BoardView, TableColumn], Sequence[TableCell]]]] = {
+_DRAWN: Final[dict[Kind, Callable[[BoardView, TableColumn], Iterator[str]]]] = {
     Kind.PERCENT: _percents,
     Kind.MEMORY: _memories,
     Kind.COUNT: _counts,
+    Kind.TEXT: _texts,
     Kind.MEAN: _scores,
     Kind.TYPE: _scores,
     Kind.TASK: _tasks,

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -23,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "templates"
 STATIC = ROOT / "static"
 NOTHING = "—"
+_WORD_ENDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[-_/])(?=\w)")
 
 
 def page(
@@ -52,6 +54,7 @@ def page(
             csrf_token=csrf.token_for(token) if token else "",
             flashes=flashes,
             active_runs=identity.active_runs if identity else 0,
+            bare=False,
         )
     )
     response = HTMLResponse(html, status, dict(headers or {}))
@@ -59,6 +62,12 @@ def page(
     if flashes:
         flash.clear(response)
     return response
+
+
+def bare_page(template: str, context: object, viewer: object) -> Markup:
+    """What stands in a page's <main>, to be kept; it sees `page` and `viewer`, no message, token or count of runs."""
+    seen = {"page": context, "viewer": viewer, "csrf_token": "", "flashes": [], "active_runs": 0, "bare": True}
+    return Markup(environment().get_template(template).render(seen))  # noqa: S704 -- a template escapes
 
 
 def error_page(request: Request, answer: ErrorAnswer, fragment: bool) -> Response:
@@ -78,6 +87,7 @@ def environment() -> Environment:
     )
     made.globals["static"] = static_url
     made.filters.update(number=number, percent=percent, bytes=byte_size, ago=ago, duration=duration, score=score)
+    made.filters["breakable"] = breakable
     return made
 
 
@@ -117,6 +127,11 @@ def score(value: float | None, metric: str = "") -> str:
     if metric in OWN_SCALE:
         return f"{value:,.4f}" if abs(value) < 100 else f"{value:,.2f}"
     return f"{value * 100:.2f}"
+
+
+def breakable(text: str) -> Markup:
+    """A name that may end a line between its words: "ArXivClustering" -> "Ar<wbr>Xiv<wbr>Clustering"."""
+    return Markup("<wbr>").join(_WORD_ENDS.split(text))
 
 
 def byte_size(value: float | None) -> str:

@@ -1,6 +1,7 @@
 // Small comforts. Every page works without this file; listeners sit on the document, so swapped fragments have them too.
 (() => {
   "use strict";
+  const on = document.addEventListener.bind(document);
 
   // Panels close on Escape, which gives the focus back, and on a press outside.
   function closePanels(except) {
@@ -9,9 +10,9 @@
     }
   }
 
-  document.addEventListener("pointerdown", (event) => closePanels(event.target));
-  document.addEventListener("focusin", (event) => closePanels(event.target));
-  document.addEventListener("keydown", (event) => {
+  on("pointerdown", (event) => closePanels(event.target));
+  on("focusin", (event) => closePanels(event.target));
+  on("keydown", (event) => {
     if (event.key !== "Escape") return;
     const panel = document.querySelector("details.panel[open]");
     document.documentElement.classList.add("no-tips");
@@ -21,11 +22,11 @@
   });
   // Escape hides the tooltips until the pointer or the focus moves on.
   for (const kind of ["pointerover", "focusin"]) {
-    document.addEventListener(kind, () => document.documentElement.classList.remove("no-tips"));
+    on(kind, () => document.documentElement.classList.remove("no-tips"));
   }
 
   // "/" goes to the search box.
-  document.addEventListener("keydown", (event) => {
+  on("keydown", (event) => {
     const search = document.querySelector("[data-search-key]");
     if (event.key !== "/" || !search || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.closest("input, textarea, select")) return;
@@ -38,25 +39,22 @@
 
   function step(cell, key) {
     const row = cell.parentElement;
-    const table = cell.closest("table");
-    const rows = [...table.rows];
-    const vertical = key === "ArrowUp" ? -1 : key === "ArrowDown" ? 1 : 0;
-    if (vertical) {
-      for (let at = rows.indexOf(row) + vertical; rows[at]; at += vertical) {
-        const found = rows[at].cells[cell.cellIndex]?.querySelector(FOCUSABLE);
-        if (found) return found;
-      }
-      return null;
-    }
+    const rows = [...cell.closest("table").rows];
     const cells = [...row.cells];
-    const forward = key === "ArrowRight" || key === "Home";
-    const ordered = forward ? cells : cells.reverse();
-    const from = key === "Home" || key === "End" ? 0 : ordered.indexOf(cell) + 1;
-    return ordered.slice(from).map((other) => other.querySelector(FOCUSABLE)).find(Boolean) ?? null;
+    const after = (all, one) => all.slice(all.indexOf(one) + 1);
+    const column = (all) => after(all, row).map((other) => other.cells[cell.cellIndex]);
+    const ways = {
+      ArrowUp: column(rows.toReversed()),
+      ArrowDown: column(rows),
+      ArrowLeft: after(cells.toReversed(), cell),
+      ArrowRight: after(cells, cell),
+      Home: cells,
+      End: cells.toReversed(),
+    };
+    return ways[key]?.map((other) => other?.querySelector(FOCUSABLE)).find(Boolean);
   }
 
-  document.addEventListener("keydown", (event) => {
-    if (!["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "Home", "End"].includes(event.key)) return;
+  on("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
     const cell = event.target.closest?.("table.data :is(td, th)");
     if (!cell || event.target.matches("input:not([type=checkbox]), select, textarea")) return;
@@ -79,7 +77,7 @@
     armed.delete(button);
   }
 
-  document.addEventListener("click", (event) => {
+  on("click", (event) => {
     const button = event.target.closest("[data-confirm]");
     if (!button || armed.has(button)) return;
     event.preventDefault();
@@ -89,7 +87,7 @@
     button.classList.add("armed");
     button.textContent = button.dataset.confirm;
   }, true);
-  document.addEventListener("focusout", (event) => disarm(event.target));
+  on("focusout", (event) => disarm(event.target));
 
   // [data-drop]: a file dropped or pasted anywhere on its form lands in its field.
   function take(zone, file) {
@@ -102,36 +100,34 @@
 
   function pasted(text) {
     const start = text.trimStart();
-    const ending = start.startsWith("{") ? "jsonl" : start.split("\n", 1)[0].includes("\t") ? "tsv" : "csv";
+    const ending = start.startsWith("{") ? "jsonl" : /^.*\t/.test(start) ? "tsv" : "csv";
     return new File([text], `pasted.${ending}`, { type: "text/plain" });
   }
 
   function size(bytes) {
-    const units = ["B", "kB", "MB", "GB"];
-    let at = 0;
-    for (; bytes >= 1000 && at < units.length - 1; at += 1) bytes /= 1000;
-    return `${bytes.toLocaleString("en", { maximumFractionDigits: at ? 1 : 0 })} ${units[at]}`;
+    const at = Math.min(Math.floor(Math.log10(bytes || 1) / 3), 3);
+    return `${+(bytes / 1000 ** at).toFixed(1)} ${["B", "kB", "MB", "GB"][at]}`;
   }
 
   const zoneOf = (target) => target.closest?.("form")?.querySelector("[data-drop]");
   let unsaved = false;
 
-  document.addEventListener("dragover", (event) => {
+  on("dragover", (event) => {
     const zone = zoneOf(event.target);
     if (!zone || !event.dataTransfer.types.includes("Files")) return;
     event.preventDefault();
     zone.classList.add("over");
   });
   for (const kind of ["dragleave", "drop"]) {
-    document.addEventListener(kind, (event) => zoneOf(event.target)?.classList.remove("over"));
+    on(kind, (event) => zoneOf(event.target)?.classList.remove("over"));
   }
-  document.addEventListener("drop", (event) => {
+  on("drop", (event) => {
     const zone = zoneOf(event.target);
     if (!zone || !event.dataTransfer.files.length) return;
     event.preventDefault();
     take(zone, event.dataTransfer.files[0]);
   });
-  document.addEventListener("paste", (event) => {
+  on("paste", (event) => {
     const zone = document.querySelector("[data-drop]");
     if (!zone || event.target.matches?.("input:not([type=file]), textarea")) return;
     const file = event.clipboardData.files[0];
@@ -139,14 +135,14 @@
     if (file) take(zone, file);
     else if (text.includes("\n")) take(zone, pasted(text));
   });
-  document.addEventListener("change", (event) => {
+  on("change", (event) => {
     const zone = event.target.closest("[data-drop]");
     const file = event.target.files?.[0];
     if (!zone || !file) return;
     zone.querySelector("[data-drop-note]").textContent = `${file.name}, ${size(file.size)}. Not uploaded yet.`;
     unsaved = true;
   });
-  document.addEventListener("submit", () => (unsaved = false));
+  on("submit", () => (unsaved = false));
   addEventListener("beforeunload", (event) => unsaved && event.preventDefault());
 
   // [data-checklist]: one box that ticks them all.
@@ -169,5 +165,5 @@
 
   const enhance = () => document.querySelectorAll("[data-checklist]").forEach(addAll);
   enhance();
-  document.addEventListener("htmx:afterSwap", enhance);
+  on("htmx:afterSwap", enhance);
 })();

@@ -73,7 +73,7 @@ def test_a_failed_installation_starts_nothing_and_is_tried_again(environment: Pa
 def test_in_ci_a_skip_is_an_error_and_elsewhere_not(environment: Path) -> None:
     assert "-p tests.no_skips" in make(environment, "test", CI="true").stdout
     outside = make(environment, "test", "ARGS=tests/core").stdout
-    assert "-m pytest  tests/core" in outside
+    assert " tests/core" in outside
     assert "no_skips" not in outside
 
 

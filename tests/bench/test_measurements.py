@@ -9,7 +9,7 @@ import pytest
 
 from app.core.records import RetrievalData
 from bench import __main__ as command_line
-from bench import again, engine, gpu, memory, sets
+from bench import again, board, board_house, engine, gpu, imports, memory, sets
 from bench.common import ROOT, TOLERANCE, differences
 from bench.made import retrieval_dataset
 
@@ -46,6 +46,24 @@ def test_memory_is_measured_while_a_store_is_searched(tmp_path: Path) -> None:
     assert (first.facts["texts_encoded"], second.facts["texts_encoded"]) == (3_020, 0)
     assert 50 < second.facts["imported_mb"] <= second.facts["before_mb"] <= second.facts["peak_mb"]
     assert peer.seconds > 0
+
+
+def test_the_board_is_asked_over_http() -> None:
+    result = board.measure("board", quick=True)
+
+    ((_, *figures),) = result.rows
+    assert len(figures) == len(result.head) - 1 == len(result.targets)
+    assert all(target.reached > 0 for target in result.targets)
+
+
+@pytest.mark.skipif(not board_house.PUBLIC.is_dir(), reason="the public results (shared/data/mteb) are not here")
+def test_public_results_are_imported_again_and_again(tmp_path: Path) -> None:
+    made = imports.multiply(tmp_path, 100)
+
+    ours, theirs = imports.ours(str(tmp_path)), imports.theirs(str(tmp_path))
+
+    assert 100 <= made == theirs.facts["files"] < ours.facts["files"]
+    assert ours.facts["peak_mb"] > 0
 
 
 def test_one_document_in_a_hundred_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:

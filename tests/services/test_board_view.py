@@ -172,7 +172,7 @@ class TestReadModel:
             counts.append(len(statements))
             for number in range(5):
                 world.run(world.model(f"acme/more-{round_}-{number}"), "pairs", 0.5)
-        assert counts == [5, 5]
+        assert counts == [6, 6]
 
     def test_the_list_of_boards(self, world: World) -> None:
         world.full()
@@ -314,6 +314,56 @@ class TestFilters:
         board = load(world, world.board("a"))
         assert names(board, "commercial=1") == ["free"]
         assert len(names(board, "commercial=0")) == 3
+
+
+class TestColumns:
+    def test_a_preset_or_any_choice_in_its_order(self, world: World) -> None:
+        board = load(world, world.full())
+
+        def keys(query: str) -> list[str]:
+            return [column.key for column in view(board, query).shown]
+
+        scores = ["type:STS", "type:Retrieval", "task:pairs", "task:articles"]
+        assert keys("")[:3] == ["rank", "model", "zero_shot"] and keys("")[-4:] == scores
+        assert keys("show=quality") == ["rank", "model", "zero_shot", "mean_task", "mean_task_type", *scores]
+        assert {"index_bytes", "licence", "open_weights", "release_date"} <= set(keys("show=cost"))
+        assert not set(keys("show=cost")) & set(scores)
+        assert set(keys("show=everything")) == {column.key for column in view(board).columns}
+        assert keys("column=task:pairs&column=memory&column=task:pairs&column=nowhere") == [
+            *("rank", "model", "task:pairs", "memory"),
+        ]
+
+    def test_a_summary_of_many_datasets_leaves_them_to_their_tab(self, world: World) -> None:
+        slugs = [f"set-{number}" for number in range(16)]
+        for slug in slugs:
+            world.dataset(slug)
+        world.run(world.model("acme/m"), "set-0", 0.5)
+        found = view(load(world, world.board(*slugs)))
+        assert not [column for column in found.shown if column.key.startswith("task:")]
+        assert len(task_columns(found)) == 16
+
+    def test_what_a_model_costs(self, world: World) -> None:
+        world.dataset("a")
+        for name, facts in (
+            ("plain", {"dimensions": 384, "licence": "mit", "open_weights": True, "release_date": "2024-05-01"}),
+            ("small", {"dimensions": 384, "precision": "int8", "open_weights": False, "active_parameters": 5}),
+            ("unknown", {}),
+        ):
+            world.run(world.model(f"acme/{name}", **facts), "a", 0.5)
+        found = view(load(world, world.board("a")), "sort=model")
+        values = {column.key: [column.values[row] for row in found.order] for column in found.columns}
+        assert values["index_bytes"] == [1536, 384, None]
+        assert values["open_weights"] == ["open", "closed", None]
+        assert values["licence"] == ["mit", None, None]
+        assert values["release_date"] == ["2024-05-01", None, None]
+        assert values["active_parameters"] == [None, 5, None]
+
+    def test_downloads_hold_what_is_shown(self, world: World) -> None:
+        found = view(load(world, world.full()), "column=task:pairs&q=zeta")
+        assert list(csv.reader(io.StringIO(as_csv(found), newline=""))) == [
+            ["Rank (Borda)", "Model", "Variant", "Revision", "pairs"],
+            ["2", "zeta/weak", "", "", "0.95"],
+        ]
 
 
 class TestExport:

@@ -244,6 +244,29 @@ class TestLook:
         assert f'href="/boards/{slug}/info"' in html
 
 
+class TestColumns:
+    def test_columns_are_chosen_by_preset_or_one_by_one(self, as_viewer: Browser, slug: str) -> None:
+        html = get(as_viewer, f"/boards/{slug}?sort=-mean_task&show=cost")
+        heads = [text_of(head) for head in re.findall(r'<a class="sort".*?</a>', html, re.DOTALL)]
+        assert heads[:3] == ["Rank Borda", "Model", "Mean (Task)"] and "Licence" in heads
+        assert f'href="/boards/{slug}?sort=-mean_task&amp;show=everything"' in html
+        assert '<input type="hidden" name="sort" value="-mean_task">' in html
+        html = get(as_viewer, f"/boards/{slug}?column=task:articles&column=memory")
+        assert rows(html)[0] == ["1", "acme/strong", "75.00", "87 float32"]
+        assert '<input type="checkbox" name="column" value="memory" checked>' in html
+
+    def test_a_filter_keeps_the_columns(self, as_viewer: Browser, slug: str) -> None:
+        html = get(as_viewer, f"/boards/{slug}?show=quality&pin=1")
+        (form,) = re.findall(
+            r'<form class="form" action="/boards/help-desk" method="get">.*?q.*?</form>', html, re.DOTALL
+        )[1:] or [html]
+        assert 'name="show" value="quality"' in form and 'name="pin" value="1"' in form
+
+    @pytest.mark.parametrize("query", ["show=all", "column=" + "x" * 201])
+    def test_what_is_no_choice_is_refused(self, as_viewer: Browser, slug: str, query: str) -> None:
+        assert "show" in get(as_viewer, f"/boards/{slug}?{query}", status=422) or "column" in query
+
+
 class TestInfo:
     def test_datasets_and_columns_in_words(self, as_viewer: Browser, slug: str) -> None:
         html = get(as_viewer, f"/boards/{slug}/info")
@@ -318,7 +341,7 @@ class TestFragment:
                 benchmarks.edit(session, world.person, slug, dataset_slugs=["pairs", "articles", f"extra-{number}"])
         with world.database.reading() as session, counted_statements(world.database) as own:
             load_board(session, benchmarks.by_slug(session, slug))
-        assert len(own) == 5
+        assert len(own) == 6
         assert counts[0] == counts[1] <= len(own) + 4
 
 

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Subquery, distinct, func, select
+from sqlalchemy import distinct, func, select
 from sqlalchemy.orm import Session
 
-from app.core.aggregation import Booleans, DatasetMeans, Integers, dataset_means
+from app.core.aggregation import Booleans, DatasetMeans, Integers
 from app.core.task_types import TASK_TYPES
 from app.db.queries.datasets import counts_text
 from app.db.queries.shared import newest_revisions
@@ -25,10 +25,10 @@ from app.db.tables import (
     JobState,
     Model,
     Run,
-    Score,
 )
 
 OPEN = (JobState.QUEUED, JobState.RUNNING)
+_UNSETTLED = (*OPEN, JobState.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,7 @@ class BoardModel:
     max_tokens: int | None = None
     memory_mb: float | None = None
     memory_dtype: str | None = None
+    precision: str = "float32"
     licence: str | None = None
     open_weights: bool | None = None
     release_date: str | None = None
@@ -214,15 +215,13 @@ def chosen_datasets(session: Session, benchmark_id: int) -> tuple[str, ...]:
 
 
 def load_own_board(session: Session, benchmark: Benchmark) -> Board:
-    """The board of a benchmark, in four queries: columns, runs, scores and models.
+    """The board of a benchmark, in five queries: columns, results, other runs, the last result's time, models.
 
-    A model is shown when it has a finished run on the newest revision of a dataset, or one that waits or
-    works. What a dataset requires are the (split, subset) cells that finished runs of its newest revision
-    have: a run publishes all of its cells at once.
+    A model is shown when it has a finished run on the newest revision of a dataset, or one that waits or works.
     """
     columns, revisions = _columns(session, benchmark.id)
-    runs = _Runs(session, _latest_runs(benchmark.id), revisions)
-    found = _models(session, runs.latest)
+    runs = _Runs(session, revisions)
+    found = _models(session, revisions)
     shown = [key for key in found if key in runs.shown]
     shape = len(shown), len(columns)
     place = {key: number for number, key in enumerate(shown)}
@@ -235,7 +234,7 @@ def load_own_board(session: Session, benchmark: Benchmark) -> Board:
         is_default=benchmark.is_default,
         columns=columns,
         models=tuple(models[key] for key in shown),
-        means=_means(session, runs.latest, revisions, columns, place),
+        means=runs.means(place, shape),
         trained_on=trained_on(training, columns),
         training_known=np.array([names is not None for names in training], np.bool_),
         run_ids=runs.ids(place, shape),
@@ -294,88 +293,60 @@ def _columns(session: Session, benchmark_id: int) -> tuple[tuple[BoardColumn, ..
     return columns, {revision.id: place for place, (_, revision) in enumerate(found) if revision}
 
 
-def _latest_runs(benchmark_id: int) -> Subquery:
-    """The newest run of each (model, newest dataset revision, state); a newer run has a larger id."""
-    newest = newest_revisions()
-    return (
-        select(func.max(Run.id).label("id"))
-        .join(newest, newest.c.id == Run.dataset_revision_id)
-        .join(BenchmarkDataset, BenchmarkDataset.dataset_id == newest.c.dataset_id)
-        .where(BenchmarkDataset.benchmark_id == benchmark_id, Run.state != JobState.CANCELLED)
-        .group_by(Run.model_id, Run.dataset_revision_id, Run.state)
-        .subquery("latest")
-    )
-
-
 class _Runs:
     """The latest runs of a board by (model id, column).
 
     Attributes:
-        done: the ids of those that gave the scores.
+        done: id, mean of the main metric and number of cells of those that gave the scores.
         marks: open or failed ones that are newer.
         shown: the models with a score, or with a run that waits or works.
         last_result: when the last score came.
     """
 
-    def __init__(self, session: Session, latest: Subquery, revisions: Mapping[int, int]) -> None:
-        self.latest = latest
-        self.done: dict[tuple[int, int], int] = {}
+    def __init__(self, session: Session, revisions: Mapping[int, int]) -> None:
+        here = Run.dataset_revision_id.in_(revisions)
+        pair = Run.id, Run.model_id, Run.dataset_revision_id
+        results = select(*pair, Run.main_score, Run.cells).where(here, Run.state == JobState.DONE)
+        self.done: dict[tuple[int, int], tuple[int, float | None, int | None]] = {
+            (model, revisions[revision]): (run_id, score, cells)
+            for run_id, model, revision, score, cells in session.execute(results.order_by(Run.id))
+        }
         self.marks: dict[tuple[int, int], RunMark] = {}
-        self.last_result: datetime | None = None
-        columns = (Run.id, Run.model_id, Run.dataset_revision_id, Run.state, Run.finished_at)
-        progress = (Run.done, Run.total, Run.failure)
-        query = select(*columns, *progress).join(latest, latest.c.id == Run.id).order_by(Run.id)
-        for run in session.execute(query):
+        others = select(*pair, Run.state, Run.done, Run.total, Run.failure).where(here, Run.state.in_(_UNSETTLED))
+        for run in session.execute(others.order_by(Run.id)):
             place = run.model_id, revisions[run.dataset_revision_id]
-            if run.state == JobState.DONE:  # in order of id: what failed before is settled by this result
-                self.done[place] = run.id
-                self.marks.pop(place, None)
-                self.last_result = max(filter(None, (self.last_result, run.finished_at)), default=None)
-            else:
+            if place not in self.done or self.done[place][0] < run.id:  # what failed before is settled by the result
                 reason = (run.failure or {}).get("message", "")
                 self.marks[place] = RunMark(run.id, JobState(run.state), run.done, run.total, reason)
         self.shown = {model for model, _ in self.done}
         self.shown |= {model for (model, _), mark in self.marks.items() if mark.is_open}
+        newest = select(func.max(Run.finished_at)).where(here, Run.state == JobState.DONE)
+        self.last_result: datetime | None = session.scalar(newest)
 
     def ids(self, place: Mapping[int, int], shape: tuple[int, int]) -> Integers:
         """Shape (models, columns)."""
         ids = np.zeros(shape, np.int64)
-        for (model, column), run_id in self.done.items():
+        for (model, column), (run_id, _, _) in self.done.items():
             ids[place[model], column] = run_id
         return ids
 
-
-def _means(
-    session: Session,
-    latest: Subquery,
-    revisions: Mapping[int, int],
-    columns: tuple[BoardColumn, ...],
-    place: Mapping[int, int],
-) -> DatasetMeans:
-    """The means of the main metrics of the latest finished runs."""
-    metrics = [column.metric for column in columns]
-    query = (
-        select(Run.model_id, Run.dataset_revision_id, Score.split, Score.subset, Score.metric, Score.value)
-        .join(latest, latest.c.id == Run.id)
-        .join(Score, Score.run_id == Run.id)
-        .where(Run.state == JobState.DONE, Score.metric.in_(sorted(set(metrics))))
-        .order_by(Run.id, Score.split, Score.subset)
-    )
-    rows, places, values = [], [], []
-    cells: list[set[tuple[str, str]]] = [set() for _ in columns]
-    for model_id, revision_id, split, subset, metric, value in session.execute(query):
-        column = revisions[revision_id]
-        if metric == metrics[column]:
-            rows.append(place[model_id])
-            places.append(column)
-            values.append(value)
-            cells[column].add((split, subset))
-    return dataset_means(rows, places, values, (len(place), len(columns)), [len(found) for found in cells])
+    def means(self, place: Mapping[int, int], shape: tuple[int, int]) -> DatasetMeans:
+        """What a dataset requires are as many cells as any finished run of its newest revision has."""
+        known = np.full(shape, np.nan)
+        cells = np.zeros(shape, np.int64)
+        for (model, column), (_, score, count) in self.done.items():
+            if score is not None:
+                known[place[model], column] = score
+                cells[place[model], column] = count or 0
+        required = cells.max(axis=0, initial=0)
+        return DatasetMeans(known, np.where(cells == required, known, np.nan))
 
 
-def _models(session: Session, latest: Subquery) -> dict[int, Any]:
+def _models(session: Session, revisions: Mapping[int, int]) -> dict[int, Any]:
     """The models that have run, by name."""
-    used = select(Run.model_id).join(latest, latest.c.id == Run.id)
+    used = select(Run.model_id).where(
+        Run.dataset_revision_id.in_(revisions), Run.state.in_((JobState.DONE, *_UNSETTLED))
+    )
     query = (
         select(
             Model.id,
@@ -387,6 +358,7 @@ def _models(session: Session, latest: Subquery) -> dict[int, Any]:
             Model.max_tokens,
             Model.memory_mb,
             Model.memory_dtype,
+            Model.precision,
             Model.licence,
             Model.open_weights,
             Model.release_date,
@@ -416,6 +388,7 @@ def _named(rows: Iterable[Any]) -> dict[int, BoardModel]:
             max_tokens=row.max_tokens,
             memory_mb=row.memory_mb,
             memory_dtype=row.memory_dtype,
+            precision=row.precision,
             licence=row.licence,
             open_weights=row.open_weights,
             release_date=row.release_date,

@@ -6,40 +6,40 @@ from typing import Final
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
+from markupsafe import Markup
 from sqlalchemy.orm import Session
 
 from app.db.changes import board_stamp
 from app.db.queries.boards import Board, BoardSummary, dataset_choices, list_boards
-from app.db.tables import Benchmark
+from app.db.tables import Benchmark, Role
 from app.http.access import Viewer
+from app.http.audience import fragment_wanted
 from app.http.dependencies import ReadSession, boards_of
-from app.http.unchanged import KEPT, not_modified, page_tag
+from app.http.identity import known_identity
+from app.http.unchanged import KEPT, minute, not_modified, page_tag
 from app.services import benchmarks
 from app.services.board_export import FORMATS
 from app.services.board_look import BoardLinks, Look, parse_look
-from app.services.board_view import FIXED_COLUMNS, BoardView, TableColumn, view_board
-from app.web.board_filter import Choice, FilterChoices, filter_chips, filter_choices
+from app.services.board_table_columns import FIXED_COLUMNS, PRESETS, TableColumn
+from app.services.board_view import BoardView, view_board
+from app.web.board_filter import (
+    Choice,
+    FilterChoices,
+    column_choices,
+    compare_button,
+    filter_chips,
+    filter_choices,
+    pin_chips,
+)
 from app.web.board_table import BoardTable, summary_table, task_table
-from app.web.templating import page
+from app.web.board_tabs import Tab, board_tabs
+from app.web.rendered import pieces_of
+from app.web.templating import bare_page, page
 
 router = APIRouter(include_in_schema=False)
 
 _TABLES: Final[dict[str, Callable[[BoardView], BoardTable]]] = {"": summary_table, "/tasks": task_table}
 """By the tab's address behind that of the board."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tab:
-    """A tab of a board."""
-
-    label: str
-    href: str
-    current: bool
-
-    @property
-    def as_item(self) -> tuple[str, str, bool]:
-        """What the macro `tabs` takes."""
-        return self.label, self.href, self.current
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,35 @@ class BoardPage:
     table: BoardTable
     choices: FilterChoices
     chips: tuple[Choice, ...]
+    compare: Choice | None
+    presets: tuple[Choice, ...]
+    choosable: tuple[tuple[str, str, bool], ...]
     downloads: tuple[Choice, ...]
+
+    @property
+    def other_density(self) -> str:
+        """The link that makes rows lower, or as high as they are at first."""
+        return self.look.with_(dense=not self.look.dense).at(self.links.path)
 
     @property
     def show_all(self) -> str:
         """The link that takes every filter away."""
         return self.links.without(*self.look.filters)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPage:
+    """A board whose inside was rendered before."""
+
+    title: str
+    main: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class _SameForAll:
+    """All that a board shows of who looks at it; everybody of a role sees the same."""
+
+    role: Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +151,7 @@ def tasks(request: Request, _viewer: Viewer, session: ReadSession, slug: str) ->
 def info(request: Request, _viewer: Viewer, session: ReadSession, slug: str) -> Response:
     """What a board is made of."""
     board = boards_of(request).board(session, benchmarks.by_slug(session, slug))
-    return page(request, "boards/info.html", InfoPage(board, _tabs(slug, "/info", Look()), FIXED_COLUMNS))
+    return page(request, "boards/info.html", InfoPage(board, board_tabs(slug, "/info", Look()), FIXED_COLUMNS))
 
 
 def _board_page(request: Request, session: Session, benchmark: Benchmark, path: str, tab: str = "") -> Response:
@@ -137,29 +160,38 @@ def _board_page(request: Request, session: Session, benchmark: Benchmark, path: 
     if same := not_modified(request, tag):
         return same
     look = parse_look(request.query_params.multi_items())
-    view = view_board(boards_of(request).board(session, benchmark, stamp), look)
-    table = _TABLES[tab](view)
-    links = BoardLinks(path, look, view.falling)
-    context = BoardPage(
-        board=view.board,
-        look=look,
-        links=links,
-        tabs=_tabs(benchmark.slug, tab, look),
-        table=table,
-        choices=filter_choices(view.board),
-        chips=filter_chips(view.board, links),
-        downloads=tuple((one.label, look.at(f"/boards/{benchmark.slug}.{one.suffix}")) for one in FORMATS.values()),
-    )
+
+    def context() -> BoardPage:
+        return _context(boards_of(request).board(session, benchmark, stamp), look, path, tab)
+
+    identity = known_identity(request)
+    if tag and identity and not fragment_wanted(request):
+        viewer = _SameForAll(identity.person.role)
+        key = (benchmark.id, stamp, path, tab, look, viewer, minute())
+        main = pieces_of(request).piece(key, lambda: bare_page("boards/board.html", context(), viewer))
+        title = f"{benchmark.name}: {tab.strip('/')}" if tab else benchmark.name
+        return page(request, "boards/kept.html", KeptPage(title, main), headers={**KEPT, "ETag": tag})
+    shown = context()
     headers = {**KEPT, "ETag": tag} if tag else {}
     # A table whose columns changed meanwhile cannot take new rows: htmx then loads the page again.
-    if request.headers.get("HX-Trigger", table.id) != table.id:
+    if request.headers.get("HX-Trigger", shown.table.id) != shown.table.id:
         headers["HX-Refresh"] = "true"
-    return page(request, "boards/board.html", context, partial="boards/_fragment.html", headers=headers)
+    return page(request, "boards/board.html", shown, partial="boards/_fragment.html", headers=headers)
 
 
-def _tabs(slug: str, current: str, look: Look) -> tuple[Tab, ...]:
-    labels = {"": "Summary", "/tasks": "Tasks", "/info": "Info"}
-    return tuple(
-        Tab(label, f"/boards/{slug}{tab}" if tab == "/info" else look.at(f"/boards/{slug}{tab}"), tab == current)
-        for tab, label in labels.items()
+def _context(board: Board, look: Look, path: str, tab: str) -> BoardPage:
+    view = view_board(board, look)
+    links = BoardLinks(path, look, view.falling)
+    return BoardPage(
+        board=board,
+        look=look,
+        links=links,
+        tabs=board_tabs(board.slug, tab, look),
+        table=_TABLES[tab](view),
+        choices=filter_choices(board),
+        chips=(*filter_chips(board, links), *pin_chips(view, links)),
+        compare=compare_button(view),
+        presets=tuple((name, look.without("column").with_(show=name).at(path)) for name in PRESETS),
+        choosable=column_choices(view),
+        downloads=tuple((one.label, look.at(f"/boards/{board.slug}.{one.suffix}")) for one in FORMATS.values()),
     )

@@ -1,0 +1,186 @@
+"""The columns that a board's table can have, before they get their values, and which of them a look shows."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from app.core.task_types import TASK_TYPES
+from app.core.units import vector_bytes
+from app.db.queries.boards import BoardModel
+
+Value = float | int | str | None
+
+
+class Kind(StrEnum):
+    """How a column's values are drawn."""
+
+    RANK = "rank"
+    MODEL = "model"
+    PERCENT = "percent"
+    MEMORY = "memory"
+    COUNT = "count"
+    TEXT = "text"
+    MEAN = "mean"
+    TYPE = "type"
+    TASK = "task"
+
+    @property
+    def is_score(self) -> bool:
+        """Whether the values are scores: higher is better, shown times 100."""
+        return self in {Kind.MEAN, Kind.TYPE, Kind.TASK}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TableColumn:
+    """A column of the table.
+
+    Attributes:
+        key: in the address.
+        help: in words: what it is, and whether higher or lower is better.
+        values: of every model that a view ranks, None where nothing is known.
+        group: the task type of a type or task column.
+        dataset: the board's column that a task column shows, else -1.
+        href: where a dataset is described.
+    """
+
+    key: str
+    label: str
+    help: str
+    kind: Kind
+    values: Sequence[Value] = ()
+    unit: str = ""
+    group: str = ""
+    dataset: int = -1
+    href: str = ""
+
+    @property
+    def falls_first(self) -> bool:
+        """Whether the first click on the head puts the largest on top."""
+        return self.kind.is_score or self.kind is Kind.PERCENT or self.key == "release_date"
+
+
+RANKED_COLUMNS: Final = (
+    TableColumn(
+        "rank",
+        "Rank",
+        "Borda: on every dataset a model earns a point for each model it beats or that lacks the dataset, and half "
+        "a point for each it ties with. The most points rank first; equal points share a rank.",
+        Kind.RANK,
+        unit="Borda",
+    ),
+    TableColumn("model", "Model", "Organisation, name and what sets the variant apart.", Kind.MODEL),
+    TableColumn(
+        "zero_shot",
+        "Zero-shot",
+        "Share of the datasets shown that the model was not trained on; higher is better. NA: its training data is "
+        "unknown.",
+        Kind.PERCENT,
+    ),
+)
+MODEL_COLUMNS: Final = (
+    TableColumn(
+        "memory",
+        "Memory",
+        "Size of the weights as they are stored, in MB of 1,024² bytes; lower is better. Data type on hover.",
+        Kind.MEMORY,
+        unit="MB",
+    ),
+    TableColumn("parameters", "Parameters", "How many numbers the model has learnt; fewer are faster.", Kind.COUNT),
+    TableColumn(
+        "active_parameters",
+        "Active",
+        "Parameters that take part in every token, without token embeddings and resting experts; fewer are faster.",
+        Kind.COUNT,
+        unit="parameters",
+    ),
+    TableColumn("dimensions", "Dimensions", "Length of one vector; fewer make a smaller and faster index.", Kind.COUNT),
+    TableColumn(
+        "index_bytes",
+        "Index",
+        "Room of one document's vector in an index, from its length and precision; lower is better.",
+        Kind.COUNT,
+        unit="bytes a document",
+    ),
+    TableColumn(
+        "max_tokens",
+        "Max tokens",
+        "How much of a text the model reads, what comes after is cut off; higher is better for long texts.",
+        Kind.COUNT,
+    ),
+    TableColumn("licence", "Licence", "Under which terms the weights may be used.", Kind.TEXT),
+    TableColumn("open_weights", "Weights", "Whether anybody may have the weights.", Kind.TEXT),
+    TableColumn("release_date", "Released", "When the model came out.", Kind.TEXT),
+)
+MEAN_COLUMNS: Final = (
+    TableColumn(
+        "mean_task",
+        "Mean (Task)",
+        "Mean over all datasets shown, times 100, higher is better; none when one is missing.",
+        Kind.MEAN,
+    ),
+    TableColumn(
+        "mean_task_type",
+        "Mean (TaskType)",
+        "Mean of the task types' means, so that each type weighs the same; none when a dataset is missing.",
+        Kind.MEAN,
+    ),
+)
+FIXED_COLUMNS: Final = (*RANKED_COLUMNS, *MODEL_COLUMNS, *MEAN_COLUMNS)
+"""Those before the scores by type and by dataset, without their values."""
+
+FACTS: Final[Mapping[str, Callable[[BoardModel], Value]]] = {
+    "memory": lambda model: model.memory_mb,
+    "parameters": lambda model: model.parameters,
+    "active_parameters": lambda model: model.active_parameters,
+    "dimensions": lambda model: model.dimensions,
+    "index_bytes": lambda model: vector_bytes(model.dimensions, model.precision) if model.dimensions else None,
+    "max_tokens": lambda model: model.max_tokens,
+    "licence": lambda model: model.licence,
+    "open_weights": lambda model: {True: "open", False: "closed", None: None}[model.open_weights],
+    "release_date": lambda model: model.release_date,
+}
+"""What each of `MODEL_COLUMNS` says of a model."""
+
+PRESETS: Final = ("summary", "quality", "cost", "everything")
+_ALWAYS: Final = ("rank", "model")
+_SUMMARY: Final = ("zero_shot", "memory", "parameters", "dimensions", "max_tokens", "mean_task", "mean_task_type")
+_COST: Final = (
+    *("mean_task", "memory", "parameters", "active_parameters", "dimensions", "index_bytes", "max_tokens"),
+    *("licence", "open_weights", "release_date"),
+)
+_MANY_DATASETS: Final = 15
+
+
+def chosen_columns(
+    columns: Sequence[TableColumn], preset: str, keys: Sequence[str] = (), *, datasets: int
+) -> tuple[TableColumn, ...]:
+    """The columns to show; rank and model always stand first.
+
+    Args:
+        columns: all there are.
+        preset: one of `PRESETS`; "summary" has a column a dataset only where they are few.
+        keys: of chosen columns, in their order, instead of the preset; those that are not there are left out.
+        datasets: how many count.
+    """
+    found = {column.key: column for column in columns}
+    if keys:
+        return tuple(found[key] for key in dict.fromkeys((*_ALWAYS, *keys)) if key in found)
+    fixed: Iterable[str] = _SUMMARY
+    kinds = {Kind.TYPE} if datasets > _MANY_DATASETS else {Kind.TYPE, Kind.TASK}
+    match preset:
+        case "quality":
+            fixed, kinds = ("zero_shot", "mean_task", "mean_task_type"), {Kind.TYPE, Kind.TASK}
+        case "cost":
+            fixed, kinds = _COST, set()
+        case "everything":
+            fixed, kinds = (column.key for column in FIXED_COLUMNS), {Kind.TYPE, Kind.TASK}
+    wanted = dict.fromkeys((*_ALWAYS, *fixed))
+    scores = (column for column in columns if column.kind in kinds)
+    return (*(found[key] for key in wanted), *scores)
+
+
+def type_names(name: str) -> tuple[str, str]:
+    """A task type's abbreviation and title; an imported board may have others than ours."""
+    kind = TASK_TYPES.get(name)
+    return (kind.abbreviation, kind.title) if kind else (name, name)

@@ -1,0 +1,175 @@
+"""Two tabs of a board: its charts, and whether the ranks of another board hold on it."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy.orm import Session
+
+from app.db.changes import board_stamp
+from app.db.queries.boards import Board, BoardSummary, list_boards
+from app.db.tables import Benchmark, BoardKind
+from app.errors import Invalid
+from app.http.access import Viewer
+from app.http.dependencies import ReadSession, boards_of
+from app.http.unchanged import KEPT, not_modified, page_tag
+from app.services import benchmarks
+from app.services.board_look import BoardLinks, Look, parse_look
+from app.services.board_points import (
+    AXES,
+    Axis,
+    ScorePoints,
+    find_axis,
+    score_columns,
+    score_name,
+    score_points,
+    with_score,
+)
+from app.services.board_view import view_board
+from app.services.rank_comparison import FEWEST, RankComparison, compare_ranks
+from app.web.board_filter import Choice, FilterChoices, filter_chips, filter_choices, pin_chips
+from app.web.board_tabs import Tab, board_tabs
+from app.web.charts import Figure, rank_figure, score_figure
+from app.web.templating import page
+
+router = APIRouter(include_in_schema=False)
+
+_FIRST = next(iter(AXES))
+
+
+@dataclass(frozen=True, slots=True)
+class ChartsPage:
+    """What the tab Charts shows: one chart, and the same points as a table."""
+
+    board: Board
+    look: Look
+    links: BoardLinks
+    tabs: tuple[Tab, ...]
+    choices: FilterChoices
+    chips: tuple[Choice, ...]
+    axes: tuple[Tab, ...]
+    scores: tuple[Choice, ...]
+    chart: ScorePoints
+    figure: Figure
+
+    @property
+    def score(self) -> str:
+        """The score in words."""
+        return score_name(self.chart.score)
+
+    @property
+    def show_all(self) -> str:
+        """The link that takes every filter away."""
+        return self.links.without(*self.look.filters)
+
+
+@dataclass(frozen=True, slots=True)
+class PublicPage:
+    """What the tab Public shows. `other`, `comparison` and `figure` are None while there is nothing to compare."""
+
+    board: Board
+    tabs: tuple[Tab, ...]
+    question: str
+    others: tuple[Choice, ...] = ()
+    other: Board | None = None
+    comparison: RankComparison | None = None
+    figure: Figure | None = None
+    fewest: int = FEWEST
+
+
+@router.get("/boards/{slug}/charts")
+def charts(request: Request, _viewer: Viewer, session: ReadSession, slug: str) -> Response:
+    """A score against the number of parameters."""
+    return _charts(request, session, slug, AXES[_FIRST])
+
+
+@router.get("/boards/{slug}/charts/{axis}")
+def charts_against(request: Request, _viewer: Viewer, session: ReadSession, slug: str, axis: str) -> Response:
+    """A score against another attribute of the models."""
+    return _charts(request, session, slug, find_axis(axis))
+
+
+@router.get("/boards/{slug}/public")
+def public(
+    request: Request, _viewer: Viewer, session: ReadSession, slug: str, other: Annotated[str, Query(alias="with")] = ""
+) -> Response:
+    """The ranks of the models that stand on this board and on another one."""
+    benchmark, stamp = benchmarks.by_slug(session, slug), board_stamp(session)
+    tag = page_tag(request, stamp)
+    if same := not_modified(request, tag):
+        return same
+    if other == slug:
+        raise Invalid("A board cannot be compared with itself. Choose another one.", code="same_board")
+    others = [one for one in list_boards(session) if one.slug != slug]
+    board = boards_of(request).board(session, benchmark, stamp)
+    tabs = board_tabs(slug, "/public", Look())
+    chosen = other or _likeliest(benchmark, others)
+    if not chosen:
+        return page(request, "boards/public.html", PublicPage(board, tabs, _question(BoardKind.IMPORTED)))
+    second = benchmarks.by_slug(session, chosen)
+    there = boards_of(request).board(session, second, stamp)
+    found = compare_ranks(board, there)
+    context = PublicPage(
+        board=board,
+        tabs=tabs,
+        question=_question(second.kind),
+        others=tuple((one.slug, _named(one)) for one in others),
+        other=there,
+        comparison=found,
+        figure=rank_figure(found, board.name, there.name, f"{slug}-and-{chosen}") if found.is_enough else None,
+    )
+    return page(request, "boards/public.html", context, headers=_kept(tag))
+
+
+def _charts(request: Request, session: Session, slug: str, axis: Axis) -> Response:
+    benchmark, stamp = benchmarks.by_slug(session, slug), board_stamp(session)
+    tag = page_tag(request, stamp)
+    if same := not_modified(request, tag):
+        return same
+    look = _asked(request)
+    view = view_board(boards_of(request).board(session, benchmark, stamp), look)
+    links = BoardLinks(_address(slug, axis.key), look, view.falling)
+    points = score_points(view, axis)
+    context = ChartsPage(
+        board=view.board,
+        look=look,
+        links=links,
+        tabs=board_tabs(slug, "/charts", look),
+        choices=filter_choices(view.board),
+        chips=(*filter_chips(view.board, links), *pin_chips(view, links)),
+        axes=tuple(Tab(one.label, look.at(_address(slug, one.key)), one is axis) for one in AXES.values()),
+        scores=tuple((column.key, score_name(column)) for column in score_columns(view)),
+        chart=points,
+        figure=score_figure(points, f"{slug}-by-{axis.key}"),
+    )
+    return page(request, "boards/charts.html", context, headers=_kept(tag))
+
+
+def _asked(request: Request) -> Look:
+    """The look in the address; `score` says what it sorts by, so that filters, tabs and axes keep it."""
+    given = request.query_params.multi_items()
+    look = parse_look(pair for pair in given if pair[0] != "score")
+    scores = [value for name, value in given if name == "score" and value]
+    return with_score(look, scores[-1]) if scores else look
+
+
+def _address(slug: str, axis: str) -> str:
+    return f"/boards/{slug}/charts" if axis == _FIRST else f"/boards/{slug}/charts/{axis}"
+
+
+def _kept(tag: str) -> dict[str, str]:
+    return {**KEPT, "ETag": tag} if tag else {}
+
+
+def _likeliest(benchmark: Benchmark, others: list[BoardSummary]) -> str:
+    """The first board of the other kind, public beside private, else the first; "" without any."""
+    return next((one.slug for one in others if one.kind != benchmark.kind), others[0].slug if others else "")
+
+
+def _named(board: BoardSummary) -> str:
+    return f"{board.name} (imported)" if board.kind == BoardKind.IMPORTED else board.name
+
+
+def _question(kind: str) -> str:
+    """What the tab answers, by the kind of the other board."""
+    return "Does the public rank hold here?" if kind == BoardKind.IMPORTED else "Does the rank hold on both boards?"
