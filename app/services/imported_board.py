@@ -57,6 +57,7 @@ def load_imported_board(session: Session, benchmark: Benchmark) -> Board:
         marks={},
         left_out=(),
         last_result=last_import(session, benchmark.id),
+        imported=True,
     )
 
 

@@ -1,4 +1,5 @@
-"""The form that imports MTEB results: who sees it, what it does, and what it says of files that cannot be read."""
+"""The form that import re
+imports MTEB results: who sees it, what it does, and what it says of files that cannot be read."""
 
 from typing import Any
 
@@ -39,9 +40,11 @@ def test_only_for_admins(as_member: Browser) -> None:
 def test_a_zip_becomes_a_board(as_admin: Browser, database: Database) -> None:
     answer = send(as_admin)
     assert (answer.status_code, answer.headers["location"]) == (303, "/boards/public")
-    assert "Imported 2 results of 1 models." in text_of(get(as_admin, "/boards"))
+    assert "Imported 2 results, 1 model." in text_of(get(as_admin, "/boards"))
     with database.reading() as session:
         assert benchmarks.by_slug(session, "public").kind == "imported"
+    assert "imported · 1 model · 2 datasets · last result just now" in text_of(get(as_admin, "/boards/public"))
+    assert "imported" in text_of(get(as_admin, "/boards"))
 
 
 def test_broken_files_are_named_as_text_and_can_be_skipped(as_admin: Browser, settings: Settings) -> None:

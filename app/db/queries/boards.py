@@ -145,6 +145,7 @@ class Board:
         run_ids: shape (models, columns), the run that gave the score, 0 for none.
         marks: by (model, column) a run newer than that, open or failed.
         left_out: the models whose every run failed.
+        imported: whether its scores were imported.
     """
 
     slug: str
@@ -160,6 +161,7 @@ class Board:
     marks: Mapping[tuple[int, int], RunMark]
     left_out: tuple[BoardModel, ...]
     last_result: datetime | None
+    imported: bool = False
 
     @property
     def task_types(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 
+from app.db.queries.datasets import counts_text
 from app.errors import AppError
 from app.http.access import Admin
 from app.http.dependencies import AppSettings, DatabaseOf
@@ -62,5 +63,5 @@ def import_results(
         return page(request, "boards/import.html", context, status=error.status)
     found = done.reading
     skipped = f" {found.broken:,} files cannot be read and were skipped." if found.broken else ""
-    message = f"Imported {found.results:,} results of {found.models:,} models.{skipped}"
+    message = f"Imported {counts_text({'results': found.results, 'models': found.models})}.{skipped}"
     return redirect(f"/boards/{quote(done.slug)}", message, "warn" if skipped else "ok")
