@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 from app.db.session import lock_name
 from app.db.tables import Benchmark, Dataset
 from app.errors import Conflict, Invalid, NotFound
-from app.services import audit, board_columns
+from app.services import audit, board_datasets
 from app.services.accounts import Person
-from app.services.board_columns import BOARDS
+from app.services.board_datasets import BOARDS
 from app.services.datasets import clean_name, slugify
 
 NAME_LENGTH = 120
@@ -53,7 +53,7 @@ def create(
     benchmark = Benchmark(slug=slug, name=clean_name(name), description=description.strip(), is_default=False)
     session.add(benchmark)
     session.flush()
-    board_columns.set_all(session, benchmark, chosen)
+    board_datasets.set_all(session, benchmark, chosen)
     audit.record(session, person, "benchmark.create", slug, {"datasets": list(dataset_slugs)})
     if default or get_default(session) is None:
         set_default(session, person, slug)
@@ -86,7 +86,7 @@ def edit(
     if new_slug != slug:
         _refuse_taken(session, new_slug)
     if dataset_slugs is not None:
-        board_columns.set_all(session, benchmark, _datasets(session, dataset_slugs))
+        board_datasets.set_all(session, benchmark, _datasets(session, dataset_slugs))
     benchmark.slug, benchmark.name, benchmark.description = new_slug, clean_name(name), description.strip()
     session.flush()
     detail = {"slug": new_slug, "datasets": None if dataset_slugs is None else list(dataset_slugs)}
@@ -102,7 +102,7 @@ def delete(session: Session, person: Person, slug: str) -> None:
     """
     lock_name(session, BOARDS)
     benchmark = by_slug(session, slug)
-    board_columns.set_all(session, benchmark, [])
+    board_datasets.set_all(session, benchmark, [])
     session.delete(benchmark)
     session.flush()
     audit.record(session, person, "benchmark.delete", slug)

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from app.services import benchmarks
 from app.services.board_look import Look
-from app.services.board_table_columns import Kind, TableColumn, Value
 from app.services.board_view import BoardView, task_columns, type_columns, view_board
 from app.services.boards import load_board
+from app.services.table_columns import Kind, TableColumn, Value
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _MARKUP: Final = re.compile(r"[\\`*_\[\]<>|~#&!]")

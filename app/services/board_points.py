@@ -11,8 +11,8 @@ from app.core.units import short_count
 from app.db.queries.boards import BoardModel
 from app.errors import Invalid, NotFound
 from app.services.board_look import FILTER_LENGTH, Look
-from app.services.board_table_columns import Kind, TableColumn, type_names
 from app.services.board_view import BoardView
+from app.services.table_columns import Kind, TableColumn, type_names
 
 DEFAULT_SCORE: Final = "mean_task"
 

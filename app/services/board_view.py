@@ -13,7 +13,7 @@ from app.core.licences import allows_commercial_use
 from app.db.queries.boards import Board, BoardColumn, BoardModel
 from app.errors import Invalid
 from app.services.board_look import Look
-from app.services.board_table_columns import (
+from app.services.table_columns import (
     FACTS,
     FIXED_COLUMNS,
     Kind,

@@ -10,8 +10,8 @@ import numpy as np
 from app.core.aggregation import RANK_DIGITS, Floats, zero_shot_percents
 from app.db.queries.boards import Board, BoardModel
 from app.errors import Invalid
-from app.services.board_table_columns import type_names
 from app.services.board_view import BoardView, full_name, known
+from app.services.table_columns import type_names
 
 FEWEST: Final = 2
 MOST: Final = 6

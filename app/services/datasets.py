@@ -16,7 +16,7 @@ from app.db.session import lock_name
 from app.db.tables import Dataset, DatasetRevision, ImportedArchive, JobState, Role, Upload
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.queue import wake_after_commit
-from app.services import audit, board_columns, choices, jobs
+from app.services import audit, board_datasets, choices, jobs
 from app.services.accounts import Person
 from app.storage.blobs import BlobStore, Incoming
 
@@ -143,7 +143,7 @@ def publish(session: Session, person: Person, upload_id: int, *, benchmark_slug:
         raise Conflict("This upload is published already.", code="already_published")
     if upload.state != JobState.DONE or not report.get("ok"):
         raise Invalid("Only an upload whose report has no error can be published.", code="not_valid")
-    benchmark = board_columns.find_and_lock(session, benchmark_slug) if benchmark_slug else None
+    benchmark = board_datasets.find_and_lock(session, benchmark_slug) if benchmark_slug else None
     dataset = _dataset_of(session, upload)
     revision = DatasetRevision(
         dataset_id=dataset.id,
@@ -165,7 +165,7 @@ def publish(session: Session, person: Person, upload_id: int, *, benchmark_slug:
     session.flush()
     upload.dataset_id, upload.published_revision_id = dataset.id, revision.id
     if benchmark:
-        board_columns.add(session, benchmark, dataset.id)
+        board_datasets.add(session, benchmark, dataset.id)
     detail = {"revision": revision.revision, **report["counts"], **({"board": benchmark.slug} if benchmark else {})}
     audit.record(session, person, "dataset.publish", dataset.slug, detail)
     return dataset

@@ -24,7 +24,7 @@ from app.mteb.model_cards import ModelCard, named_by_folder, read_model_card
 from app.mteb.results import Result, UnreadableFile, read_result
 from app.services import accounts, audit, benchmarks, datasets
 from app.services.accounts import Person
-from app.services.board_columns import BOARDS
+from app.services.board_datasets import BOARDS
 from app.services.import_files import (
     MODEL_CARD,
     ArchiveWriter,

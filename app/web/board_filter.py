@@ -7,9 +7,9 @@ from typing import Any
 from app.core.units import short_count
 from app.db.queries.boards import Board
 from app.services.board_look import BoardLinks
-from app.services.board_table_columns import Kind, type_names
 from app.services.board_view import BoardView, full_name
 from app.services.compare import FEWEST, MOST, compare_address
+from app.services.table_columns import Kind, type_names
 
 Choice = tuple[str, str]
 """A value in the address, and its label."""

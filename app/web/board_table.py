@@ -17,8 +17,8 @@ from app.core.aggregation import RANK_DIGITS
 from app.core.units import short_count
 from app.db.queries.boards import BoardModel
 from app.services.board_look import BoardLinks
-from app.services.board_table_columns import Kind, TableColumn, Value, type_names
 from app.services.board_view import BoardView, group_by_type, task_columns, type_columns
+from app.services.table_columns import Kind, TableColumn, Value, type_names
 from app.web.templating import environment, number, score
 
 HEAT_LEVELS: Final = 10

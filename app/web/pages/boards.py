@@ -20,8 +20,8 @@ from app.http.unchanged import KEPT, minute, not_modified, page_tag
 from app.services import benchmarks
 from app.services.board_export import FORMATS
 from app.services.board_look import BoardLinks, Look, parse_look
-from app.services.board_table_columns import FIXED_COLUMNS, PRESETS, TableColumn
 from app.services.board_view import BoardView, view_board
+from app.services.table_columns import FIXED_COLUMNS, PRESETS, TableColumn
 from app.web.board_filter import (
     Choice,
     FilterChoices,

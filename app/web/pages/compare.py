@@ -14,9 +14,9 @@ from app.http.dependencies import Boards, ReadSession
 from app.http.unchanged import KEPT, not_modified, page_tag
 from app.services import benchmarks
 from app.services.board_look import Look
-from app.services.board_table_columns import type_names
 from app.services.board_view import view_board
 from app.services.compare import Compared, Comparison, ScoreRow, compare, compare_address, split_keys
+from app.services.table_columns import type_names
 from app.web.radar import Radar, radar
 from app.web.templating import number, page
 
