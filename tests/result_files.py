@@ -1,10 +1,15 @@
-"""Folders and zips of MTEB's result files, for tests."""
+"""Folders and zips of MTEB's result files, for tests; and what the tables hold of them."""
 
 import io
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.db.tables import ImportedModel, ImportedResult, ImportedScore
 
 PUBLIC = Path(__file__).resolve().parents[1] / "../shared/data/mteb"
 
@@ -51,3 +56,35 @@ def read_zip(content: bytes) -> dict[str, bytes]:
     """Every file of a zip."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
+
+
+class ImportedCell(NamedTuple):
+    """A score that counts, on mteb's scale. `model_id` is of the revision; a board's row is the model's name."""
+
+    model_id: int
+    model: str
+    revision: str
+    task: str
+    split: str
+    subset: str
+    value: float
+
+
+def imported_scores(session: Session, benchmark_id: int) -> list[ImportedCell]:
+    """Every score that counts on an imported board, in one query; by model name, revision and task."""
+    query = (
+        select(
+            ImportedModel.id,
+            ImportedModel.name,
+            ImportedModel.revision,
+            ImportedResult.task,
+            ImportedScore.split,
+            ImportedScore.subset,
+            ImportedScore.value,
+        )
+        .join(ImportedResult, ImportedResult.model_id == ImportedModel.id)
+        .join(ImportedScore, ImportedScore.result_id == ImportedResult.id)
+        .where(ImportedModel.benchmark_id == benchmark_id, ImportedResult.chosen)
+        .order_by(ImportedModel.name, ImportedModel.revision, ImportedResult.task, ImportedScore.split)
+    )
+    return [ImportedCell(*row) for row in session.execute(query)]

@@ -34,6 +34,7 @@ class Look(BaseModel):
     type: Choices = Field((), description="task types")
     dataset: Choices = Field((), description="datasets")
     language: Choices = Field((), description="languages of the datasets")
+    domain: Choices = Field((), description="domains of the datasets")
     complete: bool = Field(False, description="only models with a score on every dataset")
     zero_shot: Literal["all", "known", "full"] = Field("all", description="known: no unknown; full: only 100%")
     open_weights: bool = Field(False, description="only models whose weights anybody may have")

@@ -146,6 +146,7 @@ def _counts(column: BoardColumn, look: Look) -> bool:
         (not look.type or column.task_type in look.type)
         and (not look.dataset or column.slug in look.dataset)
         and (not look.language or not set(look.language).isdisjoint(column.languages))
+        and (not look.domain or not set(look.domain).isdisjoint(column.domains))
     )
 
 

@@ -69,7 +69,8 @@ def _facts(name: str, meta: Mapping[str, Any]) -> dict[str, Any]:
 def _column(task: ImportedColumn) -> BoardColumn:
     found, kind = registry.find_task(task.task), TASK_TYPES.get(task.task_type)
     metric = found.main_metric if found else kind.main_metric if kind else "main_score"
-    return BoardColumn(task.task, task.task, task.task_type, metric, tuple(task.languages))
+    domains = found.domains if found else ()
+    return BoardColumn(task.task, task.task, task.task_type, metric, tuple(task.languages), domains)
 
 
 def _model(name: str, revision: str, facts: Mapping[str, Any]) -> BoardModel:

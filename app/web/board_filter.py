@@ -22,6 +22,7 @@ class FilterChoices:
     types: tuple[Choice, ...]
     kinds: tuple[Choice, ...]
     languages: tuple[Choice, ...]
+    domains: tuple[Choice, ...]
     datasets: tuple[Choice, ...]
 
     @staticmethod
@@ -36,6 +37,7 @@ def filter_choices(board: Board) -> FilterChoices:
         types=tuple((name, type_names(name)[1]) for name in board.task_types),
         kinds=_sorted(kind for model in board.models for kind in model.kinds),
         languages=_sorted(language for column in board.columns for language in column.languages),
+        domains=_sorted(domain for column in board.columns for domain in column.domains),
         datasets=tuple((column.slug, column.name) for column in board.columns),
     )
 
@@ -98,7 +100,13 @@ def compare_button(view: BoardView) -> Choice | None:
     return f"Compare {len(keys)} models", compare_address(view.board.slug, keys)
 
 
-_SEVERAL = {"type": "task types", "dataset": "datasets", "language": "languages", "kind": "kinds of models"}
+_SEVERAL = {
+    "type": "task types",
+    "dataset": "datasets",
+    "language": "languages",
+    "domain": "domains",
+    "kind": "kinds of models",
+}
 _WORDS = {
     "q": "name has “{}”",
     "complete": "complete only",

@@ -14,8 +14,6 @@ from sqlalchemy import func, select
 from typer.testing import CliRunner
 
 from app.cli import cli
-from app.core.aggregation import dataset_means, standings
-from app.db.queries.imports import imported_scores
 from app.db.session import Database
 from app.db.tables import (
     AuditEntry,
@@ -28,6 +26,9 @@ from app.db.tables import (
 )
 from app.errors import AppError, Conflict, Invalid, NotFound, TooLarge
 from app.services import benchmarks, imports
+from app.services.board_look import Look, parse_look
+from app.services.board_view import view_board
+from app.services.boards import load_board
 from app.services.import_files import zip_pieces
 from app.services.import_scope import ImportForm, parse_form
 from app.services.imports import Imported
@@ -35,7 +36,7 @@ from app.services.result_export import result_files, write_folder
 from app.settings import Settings
 from app.storage.blobs import BlobStore
 from tests.board_world import World, counted_statements
-from tests.result_files import PUBLIC, card, packed, read_folder, read_zip, result, write
+from tests.result_files import PUBLIC, card, imported_scores, packed, read_folder, read_zip, result, write
 
 TWO_MODELS = {
     "org__one/abc/model_meta.json": card("org/one", "abc", n_parameters=5),
@@ -516,26 +517,47 @@ def own_board(world: World) -> str:
     return world.board("pairs", "articles", name="Help desk")
 
 
+class TestTheBoard:
+    def test_it_shows_what_mteb_registers_and_what_the_files_state(self, house: House) -> None:
+        known = "sentence-transformers/all-MiniLM-L6-v2"
+        files = {
+            "a/1/model_meta.json": card(known, "1", n_parameters=5, embed_dim=1),
+            "a/1/STS12.json": result("STS12", test=0.5),
+            "a/1/NFCorpus.json": result("NFCorpus", test=0.25),
+            "b/1/model_meta.json": card("acme/own", "1", n_parameters=5, embed_dim=8, license="mit", open_weights=True),
+            "b/1/STS12.json": result("STS12", test=0.75),
+        }
+        house.take_folder(files)
+        with house.database.reading() as session:
+            board = load_board(session, benchmarks.by_slug(session, "public"))
+        view = view_board(board, Look())
+        own, public = (view.model(row) for row in view.order)
+        assert board.imported and [column.task_type for column in board.columns] == ["Retrieval", "STS"]
+        assert (own.name, own.parameters, own.dimensions, own.licence, own.open_weights) == (
+            "acme/own",
+            5,
+            8,
+            "mit",
+            True,
+        )
+        assert (public.name, public.dimensions, public.licence) == (known, 384, "apache-2.0")
+        assert public.parameters and public.parameters > 20_000_000
+        assert [view.complete(row) for row in view.order] == [False, True]
+        medical = view_board(board, parse_look([("domain", "Medical")]))
+        assert [column.name for column in medical.shown_columns] == ["NFCorpus"]
+
+
 @with_public
 class TestPublicResults:
     def test_they_give_the_board_that_mteb_makes(self, house: House) -> None:
         form = ImportForm("MTEB(eng, v2)", "MTEB(eng, v2)")
         done = imports.import_folder(house.database, house.blobs, form, PUBLIC / "results")
         assert done.reading.counts["results"] == 1157
-        columns = house.columns()
         with house.database.reading() as session:
-            rows = imported_scores(session, session.scalars(select(Benchmark.id)).one())
-        models, tasks = list(dict.fromkeys(row.model for row in rows)), list(columns)
-        means = dataset_means(
-            [models.index(row.model) for row in rows],
-            [tasks.index(row.task) for row in rows],
-            [row.value for row in rows],
-            (len(models), len(tasks)),
-            [len(cells) for _, cells, _ in columns.values()],
-        )
-        found = standings(means, [task_type for task_type, _, _ in columns.values()])
+            view = view_board(load_board(session, benchmarks.by_slug(session, done.slug)), Look())
         expected = json.loads((PUBLIC / "results_expected.json").read_text())
-        assert (len(tasks), set(models)) == (expected["n_tasks"], set(expected["models"]))
+        found, models = view.standings, [view.model(row).name for row in range(len(view.models))]
+        assert (len(view.datasets), set(models)) == (expected["n_tasks"], set(expected["models"]))
         for place, model in enumerate(models):
             wanted = expected["models"][model]
             assert (found.ranks[place], found.points[place]) == (wanted["rank"], wanted["borda_points"]), model

@@ -61,6 +61,7 @@ class BoardColumn:
     Attributes:
         slug: stands in addresses, unique on the board.
         metric: the main one.
+        domains: where its texts are from, such as "Legal"; known for MTEB's tasks.
         href: leads to the dataset's page, "" if it has none.
         revision: None while there is none.
     """
@@ -70,6 +71,7 @@ class BoardColumn:
     task_type: str
     metric: str
     languages: tuple[str, ...]
+    domains: tuple[str, ...] = ()
     description: str = ""
     href: str = ""
     revision: str | None = None

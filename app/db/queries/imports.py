@@ -1,9 +1,8 @@
-"""What imported boards hold, and what an export of our own results needs."""
+"""What exports need: the files of imports, and our own results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
 from sqlalchemy import Subquery, func, select
 from sqlalchemy.orm import Session
@@ -14,26 +13,11 @@ from app.db.tables import (
     Dataset,
     DatasetRevision,
     ImportedArchive,
-    ImportedModel,
-    ImportedResult,
-    ImportedScore,
     JobState,
     Model,
     Run,
     Score,
 )
-
-
-class ImportedCell(NamedTuple):
-    """A score that counts, on mteb's scale. `model_id` is of the revision; a board's row is the model's name."""
-
-    model_id: int
-    model: str
-    revision: str
-    task: str
-    split: str
-    subset: str
-    value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +30,6 @@ class OwnResult:
     seconds: float | None
     finished: datetime | None
     scores: Mapping[tuple[str, str], Mapping[str, float]]
-
-
-def imported_scores(session: Session, benchmark_id: int) -> list[ImportedCell]:
-    """Every score that counts on an imported board, in one query; by model name, revision and task."""
-    query = (
-        select(
-            ImportedModel.id,
-            ImportedModel.name,
-            ImportedModel.revision,
-            ImportedResult.task,
-            ImportedScore.split,
-            ImportedScore.subset,
-            ImportedScore.value,
-        )
-        .join(ImportedResult, ImportedResult.model_id == ImportedModel.id)
-        .join(ImportedScore, ImportedScore.result_id == ImportedResult.id)
-        .where(ImportedModel.benchmark_id == benchmark_id, ImportedResult.chosen)
-        .order_by(ImportedModel.name, ImportedModel.revision, ImportedResult.task, ImportedScore.split)
-    )
-    return [ImportedCell(*row) for row in session.execute(query)]
 
 
 def archives_of(session: Session, benchmark_id: int) -> list[ImportedArchive]:
