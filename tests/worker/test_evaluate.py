@@ -69,7 +69,7 @@ def test_says_what_the_scores_depend_on(tiny: ModelSpec, tmp_path: Path) -> None
         "dtype": "float32",
         "precision": "float32",
         "device": "cpu",
-        "batch_tokens": 2048,
+        "batch_tokens": 1024,
         "max_tokens": 32,
         "dimensions": DIMENSIONS,
         "similarity": "cosine",
