@@ -20,7 +20,7 @@ up: $(VENV)/up.installed ## Install what is missing and run Touchstone; options:
 
 test: $(VENV)/test.installed ## Run every test; a part: make test ARGS="tests/core -x"
 	@sh .ci/system-packages
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(if $(filter true,$(CI)),-p tests.no_skips) $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(if $(filter true,$(CI)),-p tests.no_skips) $(ARGS)
 
 lint: $(VENV)/lint.installed ## Check style, types, imports and templates
 	$(BIN)/ruff check .
