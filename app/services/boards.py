@@ -8,7 +8,8 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from app.db.changes import board_stamp
-from app.db.queries.boards import Board, load_own_board, read_progress
+from app.db.queries.boards import Board, read_progress
+from app.db.queries.own_board import load_own_board
 from app.db.tables import Benchmark, BoardKind
 from app.services.imported_board import load_imported_board
 

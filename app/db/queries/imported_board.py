@@ -18,7 +18,7 @@ class ImportedMean(NamedTuple):
 
 
 class NamedModel(NamedTuple):
-    """One revision of a model, with what its model_meta.json states, and when it was imported first."""
+    """One revision of a model, with what its model_meta.json states."""
 
     id: int
     name: str
