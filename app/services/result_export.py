@@ -84,7 +84,7 @@ def _own_files(results: Sequence[OwnResult]) -> Files:
         folder = f"{_file_name(_name(model).replace('/', '__'))}/{_revision(model)}"
         for result in of_model:
             yield (
-                f"{folder}/{_file_name(result.dataset.slug)}.json",
+                f"{folder}/{_result_name(result.dataset.slug)}",
                 write_result(
                     task=result.dataset.slug,
                     dataset_revision=result.dataset_revision,
@@ -105,6 +105,13 @@ def _card(model: Model) -> ModelCard:
         "max_tokens": model.max_tokens,
         "embed_dim": model.dimensions,
         "license": model.licence,
+        "open_weights": model.open_weights,
+        "release_date": model.release_date,
+        "public_training_code": model.training_code,
+        "public_training_data": model.training_data,
+        "citation": model.citation,
+        "reference": model.reference,
+        "model_type": list(model.kinds),
         "languages": list(model.languages),
         "similarity_fn_name": model.similarity,
         "training_datasets": model.training_datasets,
@@ -125,6 +132,7 @@ def _revision(model: Model) -> str:
 
 
 def _result_name(slug: str) -> str:
+    """The file of a dataset's results, beside the model's card and never in its place."""
     name = f"{_file_name(slug)}.json"
     return f"_{name}" if name == MODEL_CARD else name
 

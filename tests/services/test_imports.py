@@ -483,6 +483,17 @@ class TestExports:
         assert scores["acme/strong (64 d)@" + "a" * 40, "pairs", "test", "default"] == 0.5
         assert len(scores) == 4
 
+    def test_a_dataset_never_takes_the_place_of_the_models_card(self, house: House, world: World) -> None:
+        world.dataset("model_meta")
+        facts = {"open_weights": True, "release_date": "2024-05-01", "kinds": ["dense"], "citation": "@misc{m}"}
+        world.run(world.model("acme/m", revision="a" * 40, **facts), "model_meta", 0.5)
+        files = house.exported(world.board("model_meta", name="Own"))
+        folder = f"acme__m/{'a' * 40}"
+        assert set(files) == {f"{folder}/_model_meta.json", f"{folder}/model_meta.json"}
+        about = json.loads(files[f"{folder}/model_meta.json"])
+        assert (about["name"], about["open_weights"], about["release_date"]) == ("acme/m", True, "2024-05-01")
+        assert (about["model_type"], about["citation"]) == (["dense"], "@misc{m}")
+
     @pytest.mark.slow
     def test_mteb_loads_our_own_results(self, house: House, world: World, tmp_path: Path) -> None:
         from mteb import ResultCache
