@@ -53,10 +53,13 @@ def summary_table(view: BoardView) -> BoardTable:
 
 
 def task_table(view: BoardView) -> BoardTable:
-    """Rank, model, Mean (Task), then the types, each with its mean and its datasets."""
+    """Rank, model, Mean (Task), then the types, each with its mean, if it has several, and its datasets."""
     fixed = [column for column in view.columns if column.key in {"rank", "model", "mean_task"}]
-    means = [replace(column, label="Mean", unit="") for column in type_columns(view)]
-    groups = group_by_type((*means, *task_columns(view)))
+    means = {column.group: replace(column, label="Mean", unit="") for column in type_columns(view)}
+    groups = {
+        name: (means[name], *columns) if len(columns) > 1 else columns
+        for name, columns in group_by_type(task_columns(view)).items()
+    }
     grouped = [column for columns in groups.values() for column in columns]
     table = _table(view, (*fixed, *grouped))
     heads = tuple((type_names(name)[1], len(columns)) for name, columns in groups.items())
