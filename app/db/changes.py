@@ -17,6 +17,7 @@ from app.db.tables import (
     Dataset,
     DatasetRevision,
     ImportedArchive,
+    Measurement,
     Model,
     Run,
     Score,
@@ -27,7 +28,7 @@ BOARDS = "boards"
 NO_CHANGE = {"touchstone_no_change": True}
 """Execution options of a statement whose effect is read anew every time, such as a run's progress."""
 
-_WATCHED = (Benchmark, BenchmarkDataset, Dataset, DatasetRevision, ImportedArchive, Model, Run, Score)
+_WATCHED = (Benchmark, BenchmarkDataset, Dataset, DatasetRevision, ImportedArchive, Measurement, Model, Run, Score)
 _CHANGED = "touchstone_boards_changed"
 
 

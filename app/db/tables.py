@@ -296,6 +296,25 @@ class BenchmarkDataset(Base):
     position: Mapped[int] = mapped_column(default=0)
 
 
+class SavedView(Base):
+    """A look at a board with a name. `query` is the address behind the "?", `tab` the one behind the board's own.
+
+    A shared one is shown to everybody, the others to who saved them.
+    """
+
+    __tablename__ = "saved_views"
+    __table_args__ = (UniqueConstraint("benchmark_id", "owner_id", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    benchmark_id: Mapped[int] = mapped_column(ForeignKey("benchmarks.id", ondelete="CASCADE"))
+    owner_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    name: Mapped[str] = mapped_column(String(80))
+    tab: Mapped[str] = mapped_column(String(20), default="")
+    query: Mapped[str] = mapped_column(Text, default="")
+    shared: Mapped[bool] = mapped_column(default=False, server_default=false())
+    created_at: Mapped[datetime] = _created()
+
+
 class Run(Job, Base):
     """One evaluation of one model on one dataset revision.
 
@@ -355,6 +374,31 @@ class Evidence(Base):
     subset: Mapped[str] = mapped_column(String(80), primary_key=True)
     kind: Mapped[str] = mapped_column(String(40))
     blob_sha256: Mapped[str] = mapped_column(String(64))
+
+
+class Measurement(Base):
+    """What a model costs on one kind of device, measured by a worker on the same texts for every model.
+
+    Attributes:
+        device: as people name it, such as "cuda: NVIDIA H200"; figures of different devices are never mixed.
+        run_id: the run after which it was measured.
+        peak_memory_mb: in MB of 1,024² bytes: of the GPU, else of the worker's process.
+        query_p50_ms: milliseconds to encode one query at batch 1, the median.
+        query_p95_ms: likewise, the 95th percentile.
+        documents_per_second: in batches as a run makes them.
+    """
+
+    __tablename__ = "measurements"
+
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"), primary_key=True)
+    device: Mapped[str] = mapped_column(String(120), primary_key=True)
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("runs.id"))
+    peak_memory_mb: Mapped[float]
+    query_p50_ms: Mapped[float]
+    query_p95_ms: Mapped[float]
+    documents_per_second: Mapped[float]
+    details: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    measured_at: Mapped[datetime] = _created()
 
 
 class Stamp(Base):

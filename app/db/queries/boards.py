@@ -80,8 +80,22 @@ class BoardColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """What a model costs on one kind of device; see `app.db.tables.Measurement` for the units."""
+
+    device: str
+    peak_memory_mb: float
+    query_p50_ms: float
+    query_p95_ms: float
+    documents_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
 class BoardModel:
-    """What a row says of its model. `chips` tell it from other rows of the same name; None is unknown."""
+    """What a row says of its model. `chips` tell it from other rows of the same name; None is unknown.
+
+    `measured` holds its cost on each kind of device that it has run on, by device.
+    """
 
     key: str
     name: str
@@ -99,7 +113,7 @@ class BoardModel:
     release_date: str | None = None
     active_parameters: int | None = None
     kinds: tuple[str, ...] = ()
-
+    measured: tuple[Measured, ...] = ()
     href: str = ""
 
     @property

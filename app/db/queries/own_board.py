@@ -11,15 +11,15 @@ from sqlalchemy.orm import Session
 
 from app.core.aggregation import DatasetMeans, Integers
 from app.core.task_types import TASK_TYPES
-from app.db.queries.boards import OPEN, Board, BoardColumn, BoardModel, RunMark, trained_on
+from app.db.queries.boards import OPEN, Board, BoardColumn, BoardModel, Measured, RunMark, trained_on
 from app.db.queries.shared import newest_revisions
-from app.db.tables import Benchmark, BenchmarkDataset, Dataset, DatasetRevision, JobState, Model, Run
+from app.db.tables import Benchmark, BenchmarkDataset, Dataset, DatasetRevision, JobState, Measurement, Model, Run
 
 _UNSETTLED = (*OPEN, JobState.FAILED)
 
 
 def load_own_board(session: Session, benchmark: Benchmark) -> Board:
-    """The board of a benchmark, in five queries: columns, results, other runs, the last result's time, models.
+    """The board of a benchmark, in six queries: columns, results, other runs, the last result's time, models, costs.
 
     A model is shown when it has a finished run on the newest revision of a dataset, or one that waits or works.
     """
@@ -29,7 +29,7 @@ def load_own_board(session: Session, benchmark: Benchmark) -> Board:
     shown = [key for key in found if key in runs.shown]
     shape = len(shown), len(columns)
     place = {key: number for number, key in enumerate(shown)}
-    models = _named([found[key] for key in found])
+    models = _named(found.values(), _measured(session, found))
     training = [found[key].training_datasets for key in shown]
     return Board(
         slug=benchmark.slug,
@@ -157,7 +157,27 @@ def _models(session: Session, revisions: Mapping[int, int]) -> dict[int, Any]:
     return {row.id: row for row in session.execute(query)}
 
 
-def _named(rows: Iterable[Any]) -> dict[int, BoardModel]:
+def _measured(session: Session, models: Iterable[int]) -> dict[int, tuple[Measured, ...]]:
+    """What each of some models costs, by device."""
+    query = (
+        select(
+            Measurement.model_id,
+            Measurement.device,
+            Measurement.peak_memory_mb,
+            Measurement.query_p50_ms,
+            Measurement.query_p95_ms,
+            Measurement.documents_per_second,
+        )
+        .where(Measurement.model_id.in_(models))
+        .order_by(Measurement.device)
+    )
+    measured: dict[int, tuple[Measured, ...]] = {}
+    for model, device, peak, p50, p95, rate in session.execute(query):
+        measured[model] = (*measured.get(model, ()), Measured(device, peak, p50, p95, rate))
+    return measured
+
+
+def _named(rows: Iterable[Any], measured: Mapping[int, tuple[Measured, ...]]) -> dict[int, BoardModel]:
     """By id; a revision is a chip where another one of the same variant is on the board."""
     rows = tuple(rows)
     alike = Counter((row.name, row.variant) for row in rows)
@@ -179,6 +199,7 @@ def _named(rows: Iterable[Any]) -> dict[int, BoardModel]:
             release_date=row.release_date,
             active_parameters=row.active_parameters,
             kinds=tuple(row.kinds),
+            measured=measured.get(row.id, ()),
             href=f"/models/{row.name}",
         )
         for row in rows
