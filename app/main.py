@@ -17,6 +17,7 @@ from app.http import errors, health
 from app.http.limits import SignInLimits
 from app.http.metrics import Metrics
 from app.http.middleware import AroundRequests
+from app.http.unchanged import UnchangedPages
 from app.services.boards import BoardCache
 from app.services.passwords import Passwords
 from app.settings import Settings, get_settings
@@ -59,6 +60,7 @@ def create_app(settings: Settings | None = None, *, passwords: Passwords | None 
     app.state.boards = BoardCache()
     app.state.pieces = RenderedPieces()
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=1)
+    app.add_middleware(UnchangedPages)
     app.add_middleware(AroundRequests, settings=settings, metrics=app.state.metrics)
     errors.install(app, error_page)
     for router in ROUTERS:

@@ -20,7 +20,12 @@ def make_engine(settings: Settings) -> Engine:
     """
     url = settings.sqlalchemy_url
     if url.startswith("sqlite"):
-        engine = create_engine(url, hide_parameters=True, connect_args={"timeout": 15, "check_same_thread": False})
+        engine = create_engine(
+            url,
+            hide_parameters=True,
+            pool_size=40,  # as many as endpoints run at once; a connection costs little, opening one its pragmas
+            connect_args={"timeout": 15, "check_same_thread": False},
+        )
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_immediate)
         return engine

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.db.queries.accounts import active_runs
 from app.errors import Forbidden, SignInRequired
-from app.http.audience import Audience, audience_of
 from app.http.dependencies import database_of, settings_of
 from app.services import accounts, api_tokens
 from app.services.accounts import Person, Scope
@@ -20,13 +18,15 @@ TOKEN_PATHS = ("/api/", "/metrics")
 class Identity:
     """A recognised sender: `session_token` for a browser, `scope` for a script, never both.
 
-    `active_runs` counts what is queued or running, for the header of pages.
+    `active_runs` counts what is queued or running, for the header of pages; `board_stamp` is that of the boards
+    (`app.db.changes`) when the sender was looked up. Both are for browsers only.
     """
 
     person: Person
     session_token: str | None = None
     scope: Scope | None = None
     active_runs: int = 0
+    board_stamp: int = 0
 
 
 def identify(request: Request) -> Identity | None:
@@ -59,14 +59,12 @@ def _by_cookie(request: Request) -> Identity | None:
         return None
     with database_of(request).reading() as session:
         found = accounts.person_for_session(session, token, idle_hours=settings.session_idle_hours)
-        for_page = found is not None and audience_of(request) is not Audience.MACHINE
-        runs = active_runs(session) if for_page else 0
     if found is None:
         return None
     if found.stale:
         with database_of(request).session() as session:
             accounts.touch_session(session, token)
-    return Identity(found.person, session_token=token, active_runs=runs)
+    return Identity(found.person, session_token=token, active_runs=found.active_runs, board_stamp=found.board_stamp)
 
 
 def _by_token(request: Request, token: str) -> Identity:

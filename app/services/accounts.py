@@ -12,6 +12,7 @@ from enum import StrEnum
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from app.db.queries.accounts import signed_in
 from app.db.session import Database, lock_name
 from app.db.tables import ApiToken, Role, SignInLink, User, UserSession
 from app.db.types import db_now
@@ -55,12 +56,15 @@ class Scope(StrEnum):
 class Credential:
     """A session or token that was recognised; `scope` is None for a session.
 
-    `stale` says that its last use should be written down again.
+    `stale` says that its last use should be written down again. With a session come, read along, how many runs are
+    queued or running and the stamp of the boards.
     """
 
     person: Person
     scope: Scope | None
     stale: bool
+    active_runs: int = 0
+    board_stamp: int = 0
 
 
 # People
@@ -323,17 +327,11 @@ def open_session(session: Session, user_id: int, *, days: float, agent: str = ""
 
 def person_for_session(session: Session, token: str, *, idle_hours: float) -> Credential | None:
     """Who is signed in with that token; None when it is unknown, over, idle for too long, or the person inactive."""
-    row = session.execute(
-        select(User, (UserSession.seen_at < db_now(-TOUCH_SECONDS)).label("stale"))
-        .join(UserSession, UserSession.user_id == User.id)
-        .where(
-            UserSession.token_sha256 == digest(token),
-            UserSession.expires_at > db_now(0),
-            UserSession.seen_at > db_now(-idle_hours * 3600),
-            User.active,
-        )
-    ).one_or_none()
-    return None if row is None else Credential(person_of(row.User), None, bool(row.stale))
+    found = signed_in(session, digest(token), idle_seconds=idle_hours * 3600, touch_seconds=TOUCH_SECONDS)
+    if found is None:
+        return None
+    person = Person(found.user_id, found.name, Role(found.role))
+    return Credential(person, None, bool(found.stale), found.active_runs, found.board_stamp)
 
 
 def touch_session(session: Session, token: str) -> None:

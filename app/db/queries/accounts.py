@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
-from app.db.tables import ApiToken, AuditEntry, JobState, Role, Run, SignInLink, User, UserSession
+from app.db.changes import BOARDS
+from app.db.tables import ApiToken, AuditEntry, JobState, Role, Run, SignInLink, Stamp, User, UserSession
 from app.db.types import db_now
 
 SESSION_ID_LENGTH = 16
@@ -67,10 +68,52 @@ class AuditRow:
     address: str
 
 
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Whose session it is, and what every page shows or depends on.
+
+    `stale`: its last use should be written down again. `board_stamp`: see `app.db.changes`.
+    """
+
+    user_id: int
+    name: str
+    role: str
+    stale: bool
+    active_runs: int
+    board_stamp: int
+
+
+_ACTIVE_RUNS: Final = select(func.count()).select_from(Run).where(Run.state.in_((JobState.QUEUED, JobState.RUNNING)))
+_SIGNED_IN: Final = (
+    select(
+        User.id,
+        User.name,
+        User.role,
+        UserSession.seen_at < db_now(-bindparam("touch_seconds")),
+        _ACTIVE_RUNS.scalar_subquery(),
+        func.coalesce(select(Stamp.value).where(Stamp.name == BOARDS).scalar_subquery(), 0),
+    )
+    .join(UserSession, UserSession.user_id == User.id)
+    .where(
+        UserSession.token_sha256 == bindparam("token_sha256"),
+        UserSession.expires_at > db_now(0),
+        UserSession.seen_at > db_now(-bindparam("idle_seconds")),
+        User.active,
+    )
+)
+"""Asked with every page, so it is put together once."""
+
+
+def signed_in(session: Session, token_sha256: str, *, idle_seconds: float, touch_seconds: float) -> SignedIn | None:
+    """The session with that hash, None when it is over, idle for too long, or the person inactive. One query."""
+    values = {"token_sha256": token_sha256, "idle_seconds": idle_seconds, "touch_seconds": touch_seconds}
+    row = session.execute(_SIGNED_IN, values).one_or_none()
+    return None if row is None else SignedIn(*row)
+
+
 def active_runs(session: Session) -> int:
     """How many runs are queued or running."""
-    open_states = (JobState.QUEUED, JobState.RUNNING)
-    return session.scalar(select(func.count()).select_from(Run).where(Run.state.in_(open_states))) or 0
+    return session.scalar(_ACTIVE_RUNS) or 0
 
 
 def users(session: Session) -> list[UserRow]:

@@ -12,7 +12,7 @@ from app.db.tables import Benchmark, BoardKind
 from app.errors import Invalid
 from app.http.access import Viewer
 from app.http.dependencies import ReadSession, boards_of
-from app.http.unchanged import KEPT, not_modified, page_tag
+from app.http.unchanged import kept
 from app.services import benchmarks
 from app.services.board_look import BoardLinks, Look, parse_look
 from app.services.board_points import (
@@ -95,9 +95,6 @@ def public(
 ) -> Response:
     """The ranks of the models that stand on this board and on another one."""
     benchmark, stamp = benchmarks.by_slug(session, slug), board_stamp(session)
-    tag = page_tag(request, stamp)
-    if same := not_modified(request, tag):
-        return same
     if other == slug:
         raise Invalid("A board cannot be compared with itself. Choose another one.", code="same_board")
     others = [one for one in list_boards(session) if one.slug != slug]
@@ -118,14 +115,11 @@ def public(
         comparison=found,
         figure=rank_figure(found, board.name, there.name, f"{slug}-and-{chosen}") if found.is_enough else None,
     )
-    return page(request, "boards/public.html", context, headers=_kept(tag))
+    return page(request, "boards/public.html", context, headers=kept(request, stamp))
 
 
 def _charts(request: Request, session: Session, slug: str, axis: Axis) -> Response:
     benchmark, stamp = benchmarks.by_slug(session, slug), board_stamp(session)
-    tag = page_tag(request, stamp)
-    if same := not_modified(request, tag):
-        return same
     look = _asked(request)
     view = view_board(boards_of(request).board(session, benchmark, stamp), look)
     links = BoardLinks(_address(slug, axis.key), look, view.falling)
@@ -142,7 +136,7 @@ def _charts(request: Request, session: Session, slug: str, axis: Axis) -> Respon
         chart=points,
         figure=score_figure(points, f"{slug}-by-{axis.key}"),
     )
-    return page(request, "boards/charts.html", context, headers=_kept(tag))
+    return page(request, "boards/charts.html", context, headers=kept(request, stamp))
 
 
 def _asked(request: Request) -> Look:
@@ -155,10 +149,6 @@ def _asked(request: Request) -> Look:
 
 def _address(slug: str, axis: str) -> str:
     return f"/boards/{slug}/charts" if axis == _FIRST else f"/boards/{slug}/charts/{axis}"
-
-
-def _kept(tag: str) -> dict[str, str]:
-    return {**KEPT, "ETag": tag} if tag else {}
 
 
 def _likeliest(benchmark: Benchmark, others: list[BoardSummary]) -> str:

@@ -6,7 +6,6 @@ from typing import Final
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
-from markupsafe import Markup
 from sqlalchemy.orm import Session
 
 from app.db.changes import board_stamp
@@ -16,7 +15,7 @@ from app.http.access import Viewer
 from app.http.audience import fragment_wanted
 from app.http.dependencies import ReadSession, boards_of
 from app.http.identity import known_identity
-from app.http.unchanged import KEPT, minute, not_modified, page_tag
+from app.http.unchanged import kept, minute
 from app.services import benchmarks
 from app.services.board_export import FORMATS
 from app.services.board_look import BoardLinks, Look, parse_look
@@ -24,6 +23,7 @@ from app.services.board_view import BoardView, view_board
 from app.services.table_columns import FIXED_COLUMNS, PRESETS, TableColumn
 from app.web.board_filter import (
     Choice,
+    ColumnChoices,
     FilterChoices,
     column_choices,
     compare_button,
@@ -33,7 +33,7 @@ from app.web.board_filter import (
 )
 from app.web.board_table import BoardTable, summary_table, task_table
 from app.web.board_tabs import Tab, board_tabs
-from app.web.rendered import pieces_of
+from app.web.rendered import framed, pieces_of
 from app.web.templating import bare_page, page
 
 router = APIRouter(include_in_schema=False)
@@ -55,7 +55,7 @@ class BoardPage:
     chips: tuple[Choice, ...]
     compare: Choice | None
     presets: tuple[Choice, ...]
-    choosable: tuple[tuple[str, str, bool], ...]
+    columns: ColumnChoices
     downloads: tuple[Choice, ...]
 
     @property
@@ -67,14 +67,6 @@ class BoardPage:
     def show_all(self) -> str:
         """The link that takes every filter away."""
         return self.links.without(*self.look.filters)
-
-
-@dataclass(frozen=True, slots=True)
-class KeptPage:
-    """A board whose inside was rendered before."""
-
-    title: str
-    main: Markup
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,23 +148,20 @@ def info(request: Request, _viewer: Viewer, session: ReadSession, slug: str) -> 
 
 def _board_page(request: Request, session: Session, benchmark: Benchmark, path: str, tab: str = "") -> Response:
     stamp = board_stamp(session)
-    tag = page_tag(request, stamp)
-    if same := not_modified(request, tag):
-        return same
+    headers = kept(request, stamp)
     look = parse_look(request.query_params.multi_items())
 
     def context() -> BoardPage:
         return _context(boards_of(request).board(session, benchmark, stamp), look, path, tab)
 
     identity = known_identity(request)
-    if tag and identity and not fragment_wanted(request):
+    if headers and identity and not fragment_wanted(request):
         viewer = _SameForAll(identity.person.role)
         key = (benchmark.id, stamp, path, tab, look, viewer, minute())
         main = pieces_of(request).piece(key, lambda: bare_page("boards/board.html", context(), viewer))
         title = f"{benchmark.name}: {tab.strip('/')}" if tab else benchmark.name
-        return page(request, "boards/kept.html", KeptPage(title, main), headers={**KEPT, "ETag": tag})
+        return framed(request, title, main, headers)
     shown = context()
-    headers = {**KEPT, "ETag": tag} if tag else {}
     # A table whose columns changed meanwhile cannot take new rows: htmx then loads the page again.
     if request.headers.get("HX-Trigger", shown.table.id) != shown.table.id:
         headers["HX-Refresh"] = "true"
@@ -192,6 +181,6 @@ def _context(board: Board, look: Look, path: str, tab: str) -> BoardPage:
         chips=(*filter_chips(board, links), *pin_chips(view, links)),
         compare=compare_button(view),
         presets=tuple((name, look.without("column").with_(show=name).at(path)) for name in PRESETS),
-        choosable=column_choices(view),
+        columns=column_choices(view),
         downloads=tuple((one.label, look.at(f"/boards/{board.slug}.{one.suffix}")) for one in FORMATS.values()),
     )

@@ -11,7 +11,7 @@ from app.db.queries.boards import BoardModel
 from app.errors import NotFound
 from app.http.access import Viewer
 from app.http.dependencies import Boards, ReadSession
-from app.http.unchanged import KEPT, not_modified, page_tag
+from app.http.unchanged import kept
 from app.services import benchmarks
 from app.services.board_look import Look
 from app.services.board_view import view_board
@@ -91,9 +91,6 @@ class ComparePage:
 def compare_models(request: Request, _viewer: Viewer, session: ReadSession, boards: Boards) -> Response:
     """Models of one board, the default one when none is named."""
     stamp = board_stamp(session)
-    tag = page_tag(request, stamp)
-    if same := not_modified(request, tag):
-        return same
     slug = request.query_params.get("board", "")
     benchmark = benchmarks.by_slug(session, slug) if slug else benchmarks.get_default(session)
     if benchmark is None:
@@ -106,7 +103,7 @@ def compare_models(request: Request, _viewer: Viewer, session: ReadSession, boar
         radar=_radar(comparison),
         widest=max((abs(row.difference or 0) for row in comparison.datasets), default=0),
     )
-    return page(request, "boards/compare.html", context, headers={**KEPT, "ETag": tag} if tag else {})
+    return page(request, "boards/compare.html", context, headers=kept(request, stamp))
 
 
 def _radar(comparison: Comparison) -> Radar | None:
