@@ -6,12 +6,11 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy.typing as npt
-import psutil
 import torch
 
 from app.core.records import Cell, Dataset
@@ -20,17 +19,17 @@ from app.errors import RunFailure
 from worker.encoders import load
 from worker.encoders.base import Encoder, LexicalEncoder, ModelSpec
 from worker.encoders.sources import DenseSource, LexicalSource
+from worker.measure import Cost, PeakMemory
+from worker.measure import measure as measure_model
 from worker.scoring import task_for
 from worker.scoring.base import CellScores, Part, Task
-
-_MEGABYTE = 1024**2
 
 
 class Progress(Protocol):
     """Who wants to know how far a run is, and may end it."""
 
     def stage(self, name: str, total: int) -> None:
-        """`load`, `encode`, `search` or `score` begins, with `total` steps; 0 where steps are not counted."""
+        """`load`, `encode`, `search`, `score` or `measure` begins, with `total` steps; 0 where they are not counted."""
 
     def advance(self, done: int) -> None:
         """So many steps of the stage are done, in all."""
@@ -69,6 +68,7 @@ class Evaluation:
         scores: every metric of every cell, finite.
         evidence: one a cell.
         provenance: what the scores depend on and what they cost, JSON-ready.
+        measured: what the model costs, or why that could not be measured; None where nobody asked.
     """
 
     main_metric: str
@@ -76,6 +76,7 @@ class Evaluation:
     scores: tuple[Score, ...]
     evidence: tuple[Evidence, ...]
     provenance: dict[str, Any]
+    measured: Cost | RunFailure | None = None
 
 
 def evaluate(
@@ -88,6 +89,7 @@ def evaluate(
     device: str = "auto",
     batch_tokens: int = 0,
     language: str | None = None,
+    measure: bool = False,
 ) -> Evaluation:
     """Score a model on a dataset.
 
@@ -100,15 +102,29 @@ def evaluate(
         device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
         batch_tokens: padded tokens a batch; 0 chooses for the device.
         language: of the dataset (ISO 639-3), if it is in exactly one; for BM25.
+        measure: also measure what the model costs, if it is measurable, once the scores are there.
 
     Raises:
         RunFailure: any of its codes but `worker_lost` and `dataset_missing`.
     """
-    main_metric, task = find_task_type(dataset.task_type).main_metric, task_for(dataset.task_type)
     stages = _Stages(progress)
-    with ExitStack() as stack, _lost_device():
+    with _lost_device():
         stages.begin("load", 0)
         model = encoder or load(spec, device, batch_tokens, language, store)
+        found = _evaluated(dataset, spec, model, stages, store)
+    if not (measure and spec.measurable) or isinstance(model, LexicalEncoder):
+        return found
+    measured = _measured(model, stages)
+    about = asdict(measured) if isinstance(measured, Cost) else {"failure": measured.message}
+    provenance = {**found.provenance, "durations": stages.durations(), "measured": about}
+    return replace(found, provenance=provenance, measured=measured)
+
+
+def _evaluated(
+    dataset: Dataset, spec: ModelSpec, model: Encoder | LexicalEncoder, stages: "_Stages", store: Path | None
+) -> Evaluation:
+    main_metric, task = find_task_type(dataset.task_type).main_metric, task_for(dataset.task_type)
+    with ExitStack() as stack:
         root = store or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="touchstone-")))
         source = _source(model, spec, dataset.task_type, root, stages, durable=store is not None)
         parts = [task.parts(cell.data) for cell in dataset.cells]
@@ -123,7 +139,8 @@ def evaluate(
         **_facts(model, spec),
         "prompts": _prompts(source, parts[0]),
         **asdict(source.counts),
-        **stages.costs(),
+        "durations": stages.durations(),
+        **stages.peaks(),
         "stores": source.store_keys,
     }
     return Evaluation(
@@ -133,6 +150,24 @@ def evaluate(
         tuple(Evidence(cell.split, cell.subset, scores.kind, scores.arrays) for cell, scores in found),
         provenance,
     )
+
+
+def _measured(model: Encoder, stages: "_Stages") -> Cost | RunFailure:
+    """What the model costs, or why nobody can tell. Only what shall end the run is raised: it has its scores."""
+    stages.begin("measure", 0)
+    try:
+        with _lost_device():
+            return measure_model(model, stages.check)
+    except Exception as error:
+        if stages.ended:
+            raise
+        if isinstance(error, RunFailure):
+            return error
+        failure = RunFailure(f"Measuring raised {type(error).__name__}.", code="internal", remedy="See the run's log.")
+        failure.__cause__ = error
+        return failure
+    finally:
+        stages.end()
 
 
 @contextmanager
@@ -149,19 +184,21 @@ def _lost_device() -> Iterator[None]:
 
 
 class _Stages:
-    """Passes progress on, measures each stage's time, and the greatest memory seen."""
+    """Passes progress on, measures each stage's time, and the greatest memory seen.
+
+    `ended` tells whether somebody ended the run, from other things that may be raised.
+    """
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._stage, self._began = "", time.monotonic()
-        self._process, self._peak_bytes, self._gpu = psutil.Process(), 0, ""
+        self._memory = PeakMemory()
+        self.ended = False
 
     def watch_device(self, device: str) -> None:
         """Measure the memory of a GPU from here on."""
-        if device.startswith("cuda"):
-            self._gpu = device
-            torch.cuda.reset_peak_memory_stats(device)
+        self._memory.watch(device)
 
     def begin(self, stage: str, total: int) -> None:
         """The stage before ends; the same one again goes on."""
@@ -178,8 +215,12 @@ class _Stages:
 
     def check(self) -> None:
         """Raise what shall end the run."""
-        self._peak_bytes = max(self._peak_bytes, self._process.memory_info().rss)
-        self._progress.check()
+        self._memory.look()
+        try:
+            self._progress.check()
+        except BaseException:
+            self.ended = True
+            raise
 
     def end(self) -> None:
         """Add the time since the last call to the stage."""
@@ -188,15 +229,14 @@ class _Stages:
             self._seconds[self._stage] += now - self._began
         self._began = now
 
-    def costs(self) -> dict[str, Any]:
-        """Seconds by stage and the peaks of memory."""
-        costs: dict[str, Any] = {
-            "durations": {stage: round(seconds, 3) for stage, seconds in self._seconds.items()},
-            "peak_memory_mb": round(self._peak_bytes / _MEGABYTE, 1),
-        }
-        if self._gpu:
-            costs["peak_gpu_memory_mb"] = round(torch.cuda.max_memory_allocated(self._gpu) / _MEGABYTE, 1)
-        return costs
+    def durations(self) -> dict[str, float]:
+        """Seconds by stage."""
+        return {stage: round(seconds, 3) for stage, seconds in self._seconds.items()}
+
+    def peaks(self) -> dict[str, float]:
+        """The greatest memory so far, in MB, of the process and of a GPU."""
+        peaks = {"peak_memory_mb": self._memory.process_mb, "peak_gpu_memory_mb": self._memory.gpu_mb}
+        return {name: megabytes for name, megabytes in peaks.items() if megabytes is not None}
 
 
 def _source(

@@ -57,6 +57,9 @@ def evaluate(
     cluster_sets: Annotated[
         int | None, typer.Option(min=1, help="Clustering: cut the rows into so many sets, each clustered as a whole.")
     ] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Also measure what the model costs, on texts of our own.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     mteb_json: Annotated[Path | None, typer.Option(help="Also write the scores to this file, as mteb does.")] = None,
 ) -> None:
@@ -74,9 +77,12 @@ def evaluate(
             query_prompt=prompt_query,
             document_prompt=prompt_document,
         )
-        evaluation = _evaluate(read.dataset, spec, device=device, batch_tokens=batch_tokens, language=language)
+        how = {"device": device, "batch_tokens": batch_tokens, "language": language, "measure": measure}
+        evaluation = _evaluate(read.dataset, spec, **how)
     seconds = time.monotonic() - began
     report = evaluate_report.report(model, read.dataset, evaluation, seconds)
+    if measure:
+        report |= evaluate_report.measured(evaluation)
     lines = [json.dumps(report, ensure_ascii=False)] if as_json else [*evaluate_report.table(report), *read.notes]
     typer.echo("\n".join(lines))
     if mteb_json is not None:

@@ -5,12 +5,14 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from app.core.formats import canonical, scored_examples
 from app.core.records import Dataset
 from app.core.task_types import OWN_SCALE
+from app.errors import RunFailure
 
 if TYPE_CHECKING:
     from worker.evaluate import Evaluation
@@ -39,6 +41,16 @@ def report(model: str, dataset: Dataset, evaluation: "Evaluation", seconds: floa
     return found if len(cells) == 1 else {**found, "cells": dict(cells)}
 
 
+def measured(evaluation: "Evaluation") -> dict[str, Any]:
+    """What `--measure` adds to the report: `measured`, null with the reason in `not_measured` where it has none."""
+    found = evaluation.measured
+    if found is None:
+        return {"measured": None, "not_measured": "A baseline has no cost to measure."}
+    if isinstance(found, RunFailure):
+        return {"measured": None, "not_measured": f"{found.message} {found.remedy}".strip()}
+    return {"measured": asdict(found)}
+
+
 def table(report: Mapping[str, Any]) -> Iterator[str]:
     """Lines for people; metrics with cutoffs become a grid, areas of abstention are left to the JSON."""
     yield f"{report['model']} on {report['task_type']}, {report['n']:,} examples, {report['seconds']:,.1f} s"
@@ -62,6 +74,21 @@ def table(report: Mapping[str, Any]) -> Iterator[str]:
         main = report["main_metric"]
         for cell, scores in report["cells"].items():
             yield f"{cell:<20}{_shown(main, scores[main]):>8}"
+    if "measured" in report:
+        yield ""
+        yield from _cost(report)
+
+
+def _cost(report: Mapping[str, Any]) -> Iterator[str]:
+    cost = report["measured"]
+    if cost is None:
+        yield f"Not measured. {report['not_measured']}"
+        return
+    yield f"Measured on {cost['device']}"
+    yield f"{'peak memory':<20}{cost['peak_memory_mb']:>8,.0f} MB"
+    yield f"{'query, median':<20}{cost['query_p50_ms']:>8,.1f} ms"
+    yield f"{'query, p95':<20}{cost['query_p95_ms']:>8,.1f} ms"
+    yield f"{'documents':<20}{cost['documents_per_second']:>8,.1f} a second"
 
 
 def write_mteb(

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import structlog
@@ -20,8 +20,11 @@ from app.errors import AppError, RunFailure
 from app.services import choices, datasets, jobs, models, runs
 from app.settings import Settings
 from app.storage.blobs import BlobStore, drop_abandoned
-from worker.encoders.base import ModelSpec, Precision
+from worker.encoders.base import ModelSpec, Precision, device_kind
 from worker.lease import CancelRequested, Lease, LeaseLost, WorkerStopping, worker_stopping
+
+if TYPE_CHECKING:
+    from worker.evaluate import Evaluation
 
 log = structlog.get_logger(__name__)
 
@@ -98,6 +101,9 @@ class Shop:
                 # Nobody knows whether the last commit got through. If not, a sweep queues the job again.
                 bound.warning("the database went away, the row waits for its lease to end", error=str(error))
                 return
+            except DeviceLost:
+                bound.warning("done, but the device is lost")
+                raise
             except Exception as error:
                 code, failure = _explained(error)
                 lease.note(f"failed, {code}: {failure['message']}")
@@ -120,23 +126,35 @@ class Shop:
         with self.database.reading() as session:
             model, revision, about = runs.inputs(session, lease.held.id)
             spec = spec_of(model)
-        dataset = self._dataset(revision)
+            known = not spec.measurable or runs.is_measured(session, model.id, device_kind(self.settings.device))
         evaluation = evaluate(
-            dataset,
+            self._dataset(revision),
             spec,
             store=self.settings.vectors_dir,
             progress=lease,
             device=self.settings.device,
             batch_tokens=self.settings.batch_tokens,
             language=about.languages[0].partition("-")[0] if len(about.languages) == 1 else None,
+            measure=not known,
         )
+        self._publish(lease, revision, evaluation)
+        if isinstance(evaluation.measured, RunFailure) and evaluation.measured.code == "device_lost":
+            raise DeviceLost from evaluation.measured
+
+    def _publish(self, lease: Lease, revision: DatasetRevision, evaluation: "Evaluation") -> None:
         evidence = [
             runs.CellEvidence(item.split, item.subset, item.kind, self._store_arrays(item.arrays))
             for item in evaluation.evidence
         ]
         lease.check()
         lease.note(f"{evaluation.main_metric} = {evaluation.main_score:.6f}")
-        scores = [runs.CellScore(s.split, s.subset, s.metric, s.value) for s in evaluation.scores]
+        measured, cost = evaluation.measured, None
+        if isinstance(measured, RunFailure):
+            lease.note(f"not measured, {measured.code}: {measured.message} {measured.remedy}")
+            if measured.code == "internal":
+                lease.note("".join(traceback.format_exception(measured)))
+        elif measured is not None:
+            cost = runs.ModelCost(**asdict(measured))
         provenance = {
             **evaluation.provenance,
             "dataset_revision": revision.revision,
@@ -148,10 +166,11 @@ class Shop:
                 session,
                 lease.held,
                 main_score=evaluation.main_score,
-                scores=scores,
+                scores=[runs.CellScore(s.split, s.subset, s.metric, s.value) for s in evaluation.scores],
                 evidence=evidence,
                 provenance=provenance,
                 log=lease.log_text,
+                measurement=cost,
             )
         if not published:
             raise LeaseLost

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, computed_field
 from sqlalchemy.orm import Session
 
+from app.api.boards import MeasuredOut
 from app.api.shared import FailureOut
 from app.db.queries import models as queries
 from app.db.tables import JobState
@@ -50,6 +51,14 @@ class ModelRowOut(BaseModel):
     failure: FailureOut | None = Field(description="Why the inspection failed")
 
 
+class MeasurementOut(MeasuredOut):
+    """The same with when that was."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    measured_at: AwareDatetime
+
+
 class ModelOut(ModelRowOut):
     """Everything about a model. The attributes are those that count; `sources` says where each comes from."""
 
@@ -71,6 +80,9 @@ class ModelOut(ModelRowOut):
     found: dict[str, Any] = Field(description="What the inspection found")
     corrected: dict[str, Any] = Field(description="What an admin set instead")
     runs: int
+    measured: list[MeasurementOut] = Field(
+        default_factory=list, description="What it costs, by the kind of device; measured after a run"
+    )
     added_by: str
     created_at: AwareDatetime
 
@@ -184,15 +196,22 @@ def post_inspection(admin: Admin, session: WriteSession, model_id: RowId) -> Any
     return _load(session, models.inspect_again(session, admin, model_id).id)
 
 
+@router.delete("/{model_id}/measurements", status_code=204)
+def delete_measurements(admin: Admin, session: WriteSession, model_id: RowId) -> None:
+    """Forget what it costs; its next run on each kind of device measures it anew."""
+    models.forget_measurements(session, admin, model_id)
+
+
 @router.delete("/{model_id}", status_code=204)
 def delete_model(admin: Admin, session: WriteSession, model_id: RowId) -> None:
     """Delete a model that has no runs."""
     models.remove(session, admin, model_id)
 
 
-def _load(session: Session, model_id: int) -> queries.ModelDetail:
+def _load(session: Session, model_id: int) -> ModelOut:
     session.flush()  # what was just changed is read again
     model = queries.load_model(session, model_id)
     if model is None:
         raise NotFound(f"There is no model with the number {model_id}.")
-    return model
+    measured = [MeasurementOut.model_validate(row) for row in queries.measurements(session, model_id)]
+    return ModelOut.model_validate(model).model_copy(update={"measured": measured})

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.core.units import PRECISION_BITS
-from app.db.tables import JobState, Model, Run
+from app.db.tables import JobState, Measurement, Model, Run
 from app.errors import Conflict, Invalid, NotFound
 from app.queue import wake_after_commit
 from app.services import audit, jobs, model_attributes
@@ -130,6 +130,13 @@ def inspect_again(session: Session, person: Person, model_id: int) -> Model:
     audit.record(session, person, "model.inspect", title(model))
     wake_after_commit(session, "light")
     return model
+
+
+def forget_measurements(session: Session, person: Person, model_id: int) -> None:
+    """Forget what the model costs on every kind of device; its next run on each of them measures it anew."""
+    model = get(session, model_id)
+    session.execute(delete(Measurement).where(Measurement.model_id == model_id))
+    audit.record(session, person, "model.remeasure", title(model))
 
 
 def remove(session: Session, person: Person, model_id: int) -> None:

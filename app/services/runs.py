@@ -1,14 +1,15 @@
 """Runs: queue models on datasets, cancel, try again, publish results."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from app.db.tables import Dataset, DatasetRevision, Evidence, JobState, Model, Run, Score
+from app.db.tables import Dataset, DatasetRevision, Evidence, JobState, Measurement, Model, Run, Score
+from app.db.types import db_now
 from app.errors import Conflict, Invalid, NotFound
 from app.queue import wake_after_commit
 from app.services import audit, jobs
@@ -44,6 +45,18 @@ class CellEvidence:
     subset: str
     kind: str
     blob_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCost:
+    """What the run's model costs on one kind of device; see `app.db.tables.Measurement`."""
+
+    device: str
+    peak_memory_mb: float
+    query_p50_ms: float
+    query_p95_ms: float
+    documents_per_second: float
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 def queue_product(
@@ -172,8 +185,11 @@ def complete(
     evidence: Iterable[CellEvidence],
     provenance: dict[str, Any],
     log: str,
+    measurement: ModelCost | None = None,
 ) -> bool:
     """Publish a result: the run is done and every score stands, in this one transaction.
+
+    A measurement takes the place of the last one of its model on that kind of device.
 
     Returns:
         False when the claim was lost meanwhile; nothing is written then.
@@ -192,7 +208,14 @@ def complete(
             Evidence(run_id=held.id, split=item.split, subset=item.subset, kind=item.kind, blob_sha256=item.blob_sha256)
         )
     session.flush()
+    if measurement is not None:
+        _keep_measurement(session, held.id, measurement)
     return True
+
+
+def is_measured(session: Session, model_id: int, device: str) -> bool:
+    """Whether it is known what a model costs on that kind of device."""
+    return session.get(Measurement, (model_id, device)) is not None
 
 
 def get(session: Session, run_id: int) -> Run:
@@ -220,11 +243,24 @@ def _insert(session: Session, person: Person, model_id: int, revision_id: int, p
 
     The partial unique index decides, so that two people at once cannot queue a pair twice.
     """
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     values = {"model_id": model_id, "dataset_revision_id": revision_id, "priority": priority, "queued_by": person.id}
-    statement = dialect.insert(Run).values(**values).on_conflict_do_nothing().returning(Run.id)
+    statement = _dialect(session).insert(Run).values(**values).on_conflict_do_nothing().returning(Run.id)
     created: int | None = session.scalar(statement)
     return created
+
+
+def _keep_measurement(session: Session, run_id: int, measurement: ModelCost) -> None:
+    """One row a model and kind of device; of two workers at once, the last one stands."""
+    model_id = session.scalars(select(Run.model_id).where(Run.id == run_id)).one()
+    key = {"model_id": model_id, "device": measurement.device}
+    values = {**asdict(measurement), "run_id": run_id, "measured_at": db_now(0)}
+    statement = _dialect(session).insert(Measurement).values({**values, **key})
+    session.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
+
+
+def _dialect(session: Session) -> Any:
+    """The module of the database's own statements."""
+    return postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
 
 
 def _ready_models(session: Session, model_ids: set[int]) -> list[Model]:

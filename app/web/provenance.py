@@ -34,6 +34,7 @@ def facts_of(run: RunDetail, *, with_texts: bool) -> tuple[Fact, ...]:
         Fact("Durations", _joined(known.get("durations"), lambda value: duration(float(value)))),
         Fact("Peak memory", _counted(known.get("peak_memory_mb"), " MB")),
         Fact("Peak GPU memory", _counted(known.get("peak_gpu_memory_mb"), " MB")),
+        *_measured(known.get("measured")),
         Fact("Device", str(known.get("device") or run.device or "")),
         Fact("Worker", str(known.get("worker") or run.worker or "")),
         Fact("Attempt", str(run.attempt or "")),
@@ -64,6 +65,20 @@ def _texts(known: Mapping[str, Any]) -> tuple[Fact, ...]:
     )
 
 
+def _measured(cost: Any) -> tuple[Fact, ...]:
+    """What the model costs, if it was measured after this run, or why it could not be."""
+    if not isinstance(cost, Mapping):
+        return ()
+    latency = {name: cost.get(f"query_{name}_ms") for name in ("p50", "p95")}
+    return (
+        Fact("Measured on", str(cost.get("device") or "")),
+        Fact("Measured peak memory", _counted(cost.get("peak_memory_mb"), " MB")),
+        Fact("Measured query", _joined(latency, lambda value: _counted(value, " ms", digits=1))),
+        Fact("Measured speed", _counted(cost.get("documents_per_second"), " documents a second", digits=1)),
+        Fact("Not measured", str(cost.get("failure") or "")),
+    )
+
+
 def _prompts(known: Mapping[str, Any]) -> list[Fact]:
     """One text of each kind exactly as it was encoded."""
     prompts = known.get("prompts")
@@ -72,8 +87,8 @@ def _prompts(known: Mapping[str, Any]) -> list[Fact]:
     return [Fact(f"{str(kind).capitalize()} as encoded", str(text), "encoded") for kind, text in prompts.items()]
 
 
-def _counted(value: Any, unit: str = "") -> str:
-    return f"{number(value)}{unit}" if isinstance(value, int | float) else ""
+def _counted(value: Any, unit: str = "", digits: int = 0) -> str:
+    return f"{number(value, digits)}{unit}" if isinstance(value, int | float) else ""
 
 
 def _joined(values: Any, shown: Callable[[Any], str]) -> str:

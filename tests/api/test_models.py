@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from app.db.session import Database
-from app.db.tables import JobState, Role
+from app.db.tables import AuditEntry, JobState, Measurement, Role
 from tests.board_world import World
 from tests.conftest import Browser
 
@@ -143,6 +144,28 @@ def test_a_model_with_runs_is_not_deleted(world: World, as_admin: Browser) -> No
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "model_has_runs")
 
 
+def test_what_a_model_costs_is_told_by_device_until_it_is_forgotten(
+    world: World, database: Database, as_admin: Browser
+) -> None:
+    one, two = world.model("acme/one"), world.model("acme/two")
+    costs = {"peak_memory_mb": 650.5, "query_p50_ms": 19.5, "query_p95_ms": 25.25, "documents_per_second": 21.75}
+    with database.session() as session:
+        for model_id, device in ((one, "cuda: NVIDIA H200"), (one, "cpu: <b>x</b>"), (two, "cpu: <b>x</b>")):
+            session.add(Measurement(model_id=model_id, device=device, **costs))
+    measured = _call(as_admin, "GET", f"/{one}").json()["measured"]
+    assert [row.pop("device") for row in measured] == ["cpu: <b>x</b>", "cuda: NVIDIA H200"]
+    assert all(row.pop("measured_at").endswith("Z") for row in measured)
+    assert measured == [costs, costs]
+    assert _call(as_admin, "DELETE", f"/{one}/measurements").status_code == 204
+    assert _call(as_admin, "GET", f"/{one}").json()["measured"] == []
+    assert len(_call(as_admin, "GET", f"/{two}").json()["measured"]) == 1
+    with database.reading() as session:
+        assert session.scalars(select(AuditEntry.subject).where(AuditEntry.action == "model.remeasure")).all() == [
+            "acme/one"
+        ]
+    assert _call(as_admin, "DELETE", "/4711/measurements").status_code == 404
+
+
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.MEMBER])
 def test_only_admins_change_the_registry(world: World, sign_in: Callable[[Role], Browser], role: Role) -> None:
     model_id = world.model("acme/one")
@@ -152,6 +175,7 @@ def test_only_admins_change_the_registry(world: World, sign_in: Callable[[Role],
         ("PATCH", f"/{model_id}", {"licence": "mit"}),
         ("POST", f"/{model_id}/variants", {"truncate_dim": 8}),
         ("POST", f"/{model_id}/inspect", None),
+        ("DELETE", f"/{model_id}/measurements", None),
         ("DELETE", f"/{model_id}", None),
     ):
         answer = _call(browser, method, path, body)

@@ -1,13 +1,14 @@
 """Queueing, cancelling and trying again; a pair is never queued twice."""
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
 from app.db.session import Database
-from app.db.tables import AuditEntry, JobState, Model, Role, Run
+from app.db.tables import AuditEntry, JobState, Measurement, Model, Role, Run, Score
 from app.errors import Conflict, Invalid, NotFound
 from app.services import jobs, runs
 from app.services.accounts import Person
@@ -185,3 +186,82 @@ def test_a_dataset_nobody_knows_is_named(house: House, slug: str) -> None:
 def test_a_run_nobody_knows_is_not_found(house: House) -> None:
     with house.database.session() as session, pytest.raises(NotFound):
         runs.cancel(session, Person(1, "ada", Role.ADMIN), 10**6)
+
+
+COST = runs.ModelCost("cpu: AMD EPYC 9454, 2 threads", 650.5, 19.5, 25.25, 21.75, {"queries": 100})
+SCORES = (runs.CellScore("test", "default", "cosine_spearman", 0.5),)
+
+
+def _complete(house: House, held: jobs.Claim | None, cost: runs.ModelCost) -> bool:
+    assert held is not None
+    with house.database.session() as session:
+        return runs.complete(
+            session, held, main_score=0.5, scores=SCORES, evidence=(), provenance={}, log="", measurement=cost
+        )
+
+
+def _claim(house: House, seconds: float = 60) -> jobs.Claim | None:
+    with house.database.session() as session:
+        return jobs.claim(session, Run, worker="w", lease_seconds=seconds)
+
+
+def _measured(house: House) -> list[tuple[Any, ...]]:
+    columns = (Measurement.model_id, Measurement.device, Measurement.run_id, Measurement.query_p95_ms)
+    with house.database.reading() as session:
+        return [tuple(row) for row in session.execute(select(*columns).order_by(Measurement.device))]
+
+
+def test_what_a_model_costs_is_published_with_the_result_and_the_last_figures_stand(house: House) -> None:
+    first, second, *_ = house.queue(model_ids=house.models[:1], dataset_ids=house.datasets).run_ids
+    model = house.models[0]
+    assert _complete(house, _claim(house), COST)
+    assert _measured(house) == [(model, COST.device, first, 25.25)]
+    with house.database.reading() as session:
+        row = session.get_one(Measurement, (model, COST.device))
+        assert (row.peak_memory_mb, row.query_p50_ms, row.documents_per_second) == (650.5, 19.5, 21.75)
+        assert (row.details, row.measured_at is not None) == ({"queries": 100}, True)
+        assert runs.is_measured(session, model, COST.device)
+        assert not runs.is_measured(session, model, "cuda: NVIDIA H200")
+        assert not runs.is_measured(session, house.models[1], COST.device)
+    before = row.measured_at
+    assert _complete(house, _claim(house), replace(COST, query_p95_ms=30.0, details={}))
+    assert _measured(house) == [(model, COST.device, second, 30.0)]
+    with house.database.reading() as session:
+        row = session.get_one(Measurement, (model, COST.device))
+        assert (row.details, row.measured_at >= before) == ({}, True)
+
+
+def test_devices_are_kept_apart(house: House) -> None:
+    first, second = house.queue(model_ids=house.models[:1], dataset_ids=house.datasets).run_ids
+    assert _complete(house, _claim(house), COST)
+    assert _complete(house, _claim(house), replace(COST, device="cuda: NVIDIA H200"))
+    assert [run_id for *_, run_id, _ in _measured(house)] == [first, second]
+
+
+def test_workers_that_measure_the_same_at_once_meet_no_error(house: House) -> None:
+    house.queue(model_ids=house.models[:1], dataset_ids=house.datasets)
+    held = [_claim(house), _claim(house)]
+    barrier, answers = threading.Barrier(2), list[bool]()
+
+    def work(claim: jobs.Claim | None) -> None:
+        barrier.wait()
+        answers.append(_complete(house, claim, COST))
+
+    workers = [threading.Thread(target=work, args=(claim,)) for claim in held]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert answers == [True, True]
+    assert [(row[0], row[3]) for row in _measured(house)] == [(house.models[0], 25.25)]
+
+
+def test_a_lost_run_tells_no_cost(house: House) -> None:
+    house.queue(model_ids=house.models[:1], dataset_ids=house.datasets[:1])
+    held = _claim(house, -1)
+    with house.database.session() as session:
+        jobs.sweep(session, max_attempts=3)
+    assert not _complete(house, held, COST)
+    with house.database.reading() as session:
+        assert session.scalars(select(Score)).all() == []
+    assert _measured(house) == []

@@ -40,6 +40,13 @@ PROVENANCE = {
     "tokens": 1_234_567,
     "peak_memory_mb": 2345.6,
     "peak_gpu_memory_mb": 1024.0,
+    "measured": {
+        "device": "cuda: NVIDIA H200",
+        "peak_memory_mb": 1_310.4,
+        "query_p50_ms": 4.56,
+        "query_p95_ms": 6.0,
+        "documents_per_second": 3_210.9,
+    },
     "dataset_revision": "e" * 40,
     "worker": "encode@host",
     "main_metric": "cosine_spearman",
@@ -116,6 +123,7 @@ def test_a_running_run_tells_how_far_and_how_long(
         ({"stage": "load", "done": 0, "total": 0, "texts_per_second": None}, "Loading the model"),
         ({"stage": "search", "done": 20, "total": 200}, "Searching · 20 of 200 queries"),
         ({"stage": "encode", "done": 0, "total": 10, "texts_per_second": None}, "Encoding · 0 of 10 texts"),
+        ({"stage": "measure", "done": 0, "total": 0}, "Measuring what the model costs"),
         ({"stage": "polish", "done": 3, "total": 5}, "Polish · 3 of 5"),
         ({"stage": None, "done": 0, "total": 0, "texts_per_second": None, "worker": None}, "Starting"),
     ],
@@ -388,6 +396,25 @@ def test_the_provenance_is_told_in_words(done: int, as_member: Browser) -> None:
     assert NASTY not in html and "attempt 1 begins" in html
 
 
+def test_what_the_model_costs_is_told_with_its_device(done: int, as_viewer: Browser) -> None:
+    html = _flat(as_viewer.get(f"/runs/{done}").text).replace("\N{NO-BREAK SPACE}", " ")
+    facts = dict(re.findall(r"<dt>(Measured[^<]*|Not measured)</dt><dd>(.*?)</dd>", html))
+    assert facts == {
+        "Measured on": "cuda: NVIDIA H200",
+        "Measured peak memory": "1,310 MB",
+        "Measured query": "p50 4.6 ms · p95 6.0 ms",
+        "Measured speed": "3,210.9 documents a second",
+    }
+
+
+def test_a_model_that_could_not_be_measured_says_why(world: World, one: int, as_viewer: Browser) -> None:
+    provenance = {"measured": {"failure": f"Not even one text fits. {NASTY}"}}
+    run_id = world.run(one, "pairs", 0.5, provenance=provenance)
+    html = _flat(as_viewer.get(f"/runs/{run_id}").text)
+    assert "<dt>Not measured</dt><dd>Not even one text fits. &lt;img" in html
+    assert "Measured on" not in html
+
+
 def test_texts_and_log_are_not_for_viewers(done: int, as_viewer: Browser) -> None:
     html = as_viewer.get(f"/runs/{done}").text
     assert "Versions" in html
@@ -396,7 +423,12 @@ def test_texts_and_log_are_not_for_viewers(done: int, as_viewer: Browser) -> Non
 
 @pytest.mark.parametrize(
     "provenance",
-    [None, {}, {"prompts": None, "durations": None, "versions": None, "max_tokens": None, "tokens": "many"}],
+    [
+        None,
+        {},
+        {"prompts": None, "durations": None, "versions": None, "max_tokens": None, "tokens": "many", "measured": None},
+        {"measured": {"device": None, "query_p50_ms": None, "documents_per_second": "many"}},
+    ],
 )
 def test_a_provenance_with_gaps_is_shown_as_far_as_it_goes(
     world: World, one: int, as_admin: Browser, provenance: dict[str, Any] | None

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from app.errors import RunFailure
 from tests.worker.engine_world import DIMENSIONS, write_model
 from worker import evaluate_command, evaluate_report
 from worker.evaluate_command import cli
@@ -127,6 +128,38 @@ def test_choices_reach_the_model(tmp_path: Path) -> None:
     assert whole["revision"] == short["revision"] == prompted["revision"]
     assert whole["scores"] != short["scores"]
     assert whole["scores"] != coarse["scores"]
+
+
+def test_what_a_model_costs_is_printed_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.measure.PASSAGE_SECONDS", 0.001)
+    folder, pairs = write_model(tmp_path), write_pairs(tmp_path / "pairs.csv")
+
+    found = run(pairs, "--model", folder, "--device", "cpu", "--measure")
+    shown = CliRunner().invoke(cli, [str(pairs), "--model", str(folder), "--device", "cpu", "--measure"]).stdout
+
+    assert set(found["measured"]) == {
+        *("device", "peak_memory_mb", "query_p50_ms", "query_p95_ms", "documents_per_second", "details"),
+    }
+    assert found["measured"]["device"].startswith("cpu: ")
+    assert found["main_score"] == run(pairs, "--model", folder)["main_score"]
+    lines = shown.splitlines()
+    first = lines.index(f"Measured on {found['measured']['device']}")
+    assert [line.split()[-1] for line in lines[first + 1 : first + 5]] == ["MB", "ms", "ms", "second"]
+
+
+def test_what_cannot_be_measured_says_so_beside_the_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> object:
+        raise RunFailure("Not even one text fits.", code="out_of_memory", remedy="Use fewer tokens a text.")
+
+    monkeypatch.setattr("worker.evaluate.measure_model", failing)
+    folder, pairs = write_model(tmp_path), write_pairs(tmp_path / "pairs.csv")
+
+    baseline = run(pairs, "--model", "random", "--measure")
+    shown = CliRunner().invoke(cli, [str(pairs), "--model", str(folder), "--measure"])
+
+    assert (baseline["measured"], baseline["not_measured"]) == (None, "A baseline has no cost to measure.")
+    assert (shown.exit_code, "cosine_spearman" in shown.stdout) == (0, True)
+    assert "\n\nNot measured. Not even one text fits. Use fewer tokens a text.\n" in shown.stdout
 
 
 def test_other_splits_of_a_folder(tmp_path: Path) -> None:
@@ -444,6 +477,6 @@ def test_help_names_the_command() -> None:
     for option in (
         *("--model", "--task-type", "--split", "--prompt-query", "--prompt-document", "--dimensions", "--precision"),
         *("--max-tokens", "--batch-tokens", "--device", "--ignore-identical-ids", "--cluster-sets", "--language"),
-        *("--json", "--mteb-json"),
+        *("--measure", "--json", "--mteb-json"),
     ):
         assert option in done.stdout

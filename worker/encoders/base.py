@@ -1,9 +1,13 @@
 """What the engine knows of a model, whatever its loader. Importing this loads no torch."""
 
+import platform
+import re
+import subprocess
+import sys
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
-from platform import python_version
+from pathlib import Path
 from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -19,6 +23,8 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
 BACKEND: Final = "torch"
+KIND_LENGTH: Final = 120
+_CPUINFO = Path("/proc/cpuinfo")
 _LIBRARIES = ("torch", "transformers", "sentence-transformers", "numpy", "scikit-learn", "scipy")
 
 
@@ -53,6 +59,11 @@ class ModelSpec:
     query_prompt: str | None = None
     document_prompt: str | None = None
     prompts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def measurable(self) -> bool:
+        """Whether it has a cost to measure. Random vectors are no model's; BM25's cost depends on the corpus."""
+        return self.source != "builtin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +226,7 @@ def first_bad_row(vectors: FloatArray) -> tuple[int, str] | None:
 
 def library_versions(*more: str) -> dict[str, str]:
     """Versions of Python and of the libraries that decide a score."""
-    return {"python": python_version(), **{name: metadata.version(name) for name in (*_LIBRARIES, *more)}}
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in (*_LIBRARIES, *more)}}
 
 
 def choose_device(device: str) -> str:
@@ -249,3 +260,34 @@ def describe_device(device: str) -> str:
     if chosen.startswith("cuda"):
         return f"{chosen}: {torch.cuda.get_device_name(chosen)}"
     return chosen
+
+
+def device_kind(device: str) -> str:
+    """What a device is, whichever of its kind: `cuda: NVIDIA H200`, `mps: Apple M2`, `cpu: AMD EPYC 9454, 2 threads`.
+
+    Figures that were measured on one kind are never mixed with those of another. At most `KIND_LENGTH` characters.
+
+    Raises:
+        RunFailure: `unsupported`, for a device this machine lacks.
+    """
+    import torch  # noqa: PLC0415 -- see above
+
+    chosen = choose_device(device)
+    kind = chosen.partition(":")[0]
+    name, more = torch.cuda.get_device_name(chosen) if kind == "cuda" else _processor(), ""
+    if kind == "cpu":
+        threads = torch.get_num_threads()
+        more = f", {threads} thread{'' if threads == 1 else 's'}"
+    return f"{kind}: {' '.join(name.split())}"[: KIND_LENGTH - len(more)] + more
+
+
+def _processor() -> str:
+    """The name of the processor, as far as the system tells it."""
+    if sys.platform == "darwin":
+        asked = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+        name = subprocess.run(asked, capture_output=True, text=True, check=False).stdout  # noqa: S603 -- no input
+    else:
+        about = _CPUINFO.read_text(encoding="utf-8", errors="replace") if _CPUINFO.exists() else ""
+        found = re.search(r"^model name\s*:(.+)$", about, re.MULTILINE)
+        name = found[1] if found else ""
+    return name.strip() or platform.processor() or platform.machine()

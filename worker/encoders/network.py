@@ -3,8 +3,8 @@
 import contextlib
 import gc
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -95,6 +95,10 @@ class Network:
             role: for models whose routes differ.
             budget: padded tokens a batch.
         """
+        if len(texts) == 1:
+            alone = self._reader.read(texts, np.zeros(1, np.int64), prompt, role)
+            yield from self._encode(alone, budget, _Here())
+            return
         lengths = np.fromiter(map(len, texts), np.int64, len(texts)) + len(prompt)
         parts = by_size(longest_first(lengths), lengths, _SLICE_BATCHES * budget)
         with _pool(1, "tokenizer") as tokenizer, _pool(self._workers, "network", self._threads) as workers:
@@ -107,7 +111,7 @@ class Network:
             if following:
                 yield from self._encode(following.popleft().result(), budget, workers)
 
-    def _encode(self, tokens: Tokenised, budget: int, workers: ThreadPoolExecutor) -> Iterator[Batch]:
+    def _encode(self, tokens: Tokenised, budget: int, workers: Executor) -> Iterator[Batch]:
         """The vectors of a slice. Texts that the model reads alike are encoded once."""
         different, alike = np.unique(tokens.first, return_inverse=True)
         for rows, vectors in self._computed(tokens, different, budget, workers):
@@ -263,6 +267,19 @@ def _keeps_state(model: torch.nn.Module) -> bool:
     """Whether a model changes while it computes, as rotary positions do that follow the longest text so far."""
     kinds = [str(getattr(module, "rope_type", "")) for module in model.modules()]
     return any("dynamic" in kind or "longrope" in kind for kind in kinds)
+
+
+class _Here(Executor):
+    """Computes at once, in the thread that asks: one text has nothing to wait for, and all threads to itself."""
+
+    def submit(self, work: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        """See `Executor`."""
+        done: Future[Any] = Future()
+        try:
+            done.set_result(work(*arguments, **named))
+        except Exception as error:  # as a pool does: whoever reads the result decides
+            done.set_exception(error)
+        return done
 
 
 @contextlib.contextmanager

@@ -10,7 +10,18 @@ from sqlalchemy.orm import Session, aliased
 
 from app.core.units import short_count, vector_bytes
 from app.db.queries.shared import newest_revisions
-from app.db.tables import Dataset, DatasetRevision, JobState, Model, Run, User
+from app.db.tables import (
+    Benchmark,
+    BenchmarkDataset,
+    Dataset,
+    DatasetRevision,
+    ImportedModel,
+    JobState,
+    Measurement,
+    Model,
+    Run,
+    User,
+)
 
 OPEN = (JobState.QUEUED, JobState.RUNNING)
 NOT_READY = {
@@ -126,6 +137,19 @@ class ModelResult:
     later_state: JobState | None
 
 
+@dataclass(frozen=True, slots=True)
+class MeasuredModel:
+    """What a model costs on one kind of device; see `app.db.tables.Measurement` for the units."""
+
+    device: str
+    peak_memory_mb: float
+    query_p50_ms: float
+    query_p95_ms: float
+    documents_per_second: float
+    run_id: int | None
+    measured_at: datetime
+
+
 SORTS: dict[str, ColumnElement[Any]] = {
     "name": Model.name.expression,
     "parameters": Model.parameters.expression,
@@ -220,6 +244,29 @@ def results_of(session: Session, model_id: int) -> tuple[ModelResult, ...]:
     for row in session.execute(query):
         by_dataset.setdefault(row.slug, []).append(row)
     return tuple(_result(rows) for rows in by_dataset.values())
+
+
+def measurements(session: Session, model_id: int) -> tuple[MeasuredModel, ...]:
+    """What the model costs on each kind of device that it was measured on, by device."""
+    columns = (getattr(Measurement, field.name) for field in fields(MeasuredModel))
+    query = select(*columns).where(Measurement.model_id == model_id).order_by(Measurement.device)
+    return tuple(MeasuredModel(*row) for row in session.execute(query))
+
+
+def boards_with(session: Session, name: str) -> tuple[Benchmark, ...]:
+    """The boards that have a result of a model's name, of our own runs or imported; the default first. One query."""
+    newest = newest_revisions()
+    own = (
+        select(BenchmarkDataset.benchmark_id)
+        .join(newest, newest.c.dataset_id == BenchmarkDataset.dataset_id)
+        .join(Run, Run.dataset_revision_id == newest.c.id)
+        .join(Model, Model.id == Run.model_id)
+        .where(Model.name == name, Run.state == JobState.DONE)
+    )
+    with_choices = ImportedModel.name.startswith(f"{name} (", autoescape=True)
+    imported = select(ImportedModel.benchmark_id).where((ImportedModel.name == name) | with_choices)
+    query = select(Benchmark).where(Benchmark.id.in_(own) | Benchmark.id.in_(imported))
+    return tuple(session.scalars(query.order_by(Benchmark.is_default.desc(), Benchmark.name, Benchmark.id)))
 
 
 def model_chips(variant: str, revision: str, twins: bool) -> tuple[str, ...]:
