@@ -121,7 +121,7 @@ class Network:
             yield Batch(tokens.positions[members], vectors[place[alike[members]]], tokens.counts[members])
 
     def _computed(
-        self, tokens: Tokenised, texts: IntArray, budget: int, workers: ThreadPoolExecutor
+        self, tokens: Tokenised, texts: IntArray, budget: int, workers: Executor
     ) -> Iterator[tuple[IntArray, FloatArray]]:
         """Places in `texts` and their vectors, batch by batch; those that fail are halved until none does."""
         lengths = tokens.lengths[texts]
