@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from app.api.shared import FailureOut
 from app.core.task_types import task_type
-from app.db.queries.datasets import DatasetRow, find_dataset, list_datasets, revisions_of, scores_of
+from app.db.queries.dataset_scores import scores_of
+from app.db.queries.datasets import DatasetRow, find_dataset, list_datasets, revisions_of
 from app.db.tables import JobState, Upload
 from app.errors import NotFound
 from app.http.access import Member, Viewer

@@ -85,7 +85,7 @@ class TestList:
             world.dataset(f"more-{number}", revisions=2)
         with counted_statements(database) as many:
             get(as_viewer, "/datasets", headers=headers)
-        assert len(few) == len(many) == 5  # who, open runs, totals, datasets, boards
+        assert len(few) == len(many) == 4  # who, totals, datasets, boards
 
 
 class TestTabs:
@@ -99,7 +99,8 @@ class TestTabs:
             "2 acme/strong 90.00",
             "3 acme/strong 128 d 80.00",
         ]
-        assert 'class="num best"><a href="/runs/5">95.00</a>' in page
+        assert 'class="num best h9"><a href="/runs/5">95.00</a>' in page
+        assert 'class="num h0"><a href="/runs/3">80.00</a>' in page
 
     def test_what_has_no_score_yet_comes_last(self, as_viewer: Browser, world: World) -> None:
         world.full()
@@ -117,6 +118,66 @@ class TestTabs:
         text = text_of(get(as_viewer, "/datasets/pairs"))
         assert "acme/whole 50.00" in text
         assert "acme/half — no value" in text
+
+    def test_each_split_and_subset_has_a_column(self, as_viewer: Browser, world: World) -> None:
+        world.dataset("talk")
+        whole, half = world.model("acme/whole"), world.model("acme/half")
+        world.run(whole, "talk", {("dev", "en"): 0.2, ("test", "de"): 0.4, ("test", "en"): 0.6})
+        run = world.run(half, "talk", {("test", "en"): 0.9})
+        html = get(as_viewer, "/datasets/talk")
+        heads = re.findall(r'<span class="sort"[^>]*>(.*?)</span> ?<span class="tip"', html)
+        assert [text_of(head) for head in heads] == ["Score cosine_spearman", "en dev", "de test", "en test"]
+        cells = {
+            name: re.findall(r"<td.*?</td>", row)
+            for row in re.findall(r"<tr> <td.*?</tr>", html)
+            for name in re.findall(r'aria-label="([^"]+)"', row)
+        }
+        assert [text_of(cell) for cell in cells["acme/whole"][1:5]] == ["40.00", "20.00", "40.00", "60.00"]
+        assert [text_of(cell) for cell in cells["acme/half"][1:5]] == ["— no value"] * 3 + ["90.00"]
+        assert cells["acme/half"][4] == f'<td class="num best h9"><a href="/runs/{run}">90.00</a></td>'
+        assert cells["acme/whole"][1].startswith('<td class="num"><a'), "one value alone is neither best nor tinted"
+
+    def test_splits_alone_are_named_by_the_split(self, as_viewer: Browser, world: World) -> None:
+        world.dataset("talk")
+        world.run(world.model("acme/m"), "talk", {("dev", "default"): 0.2, ("test", "default"): 0.4})
+        heads = re.findall(r'<span class="sort"[^>]*>(.*?)</span> ?<span class="tip"', get(as_viewer, "/datasets/talk"))
+        assert [text_of(head) for head in heads] == ["Score cosine_spearman", "dev", "test"]
+
+    @pytest.mark.both_databases
+    def test_results_on_older_revisions_stand_apart(self, as_viewer: Browser, world: World) -> None:
+        world.dataset("talk")
+        both, old, older = (world.model(f"acme/{name}") for name in ("both", "old", "older"))
+        world.run(older, "talk", 0.9)
+        world.revision("talk", 1)
+        world.run(both, "talk", 0.5)
+        world.run(old, "talk", 0.1)
+        last = world.run(old, "talk", 0.3)
+        world.revision("talk", 2)
+        assert "No result yet" in get(as_viewer, "/datasets/talk")
+        world.run(both, "talk", 0.6)
+        html = get(as_viewer, "/datasets/talk")
+        above, apart = html.split('<section aria-labelledby="older">')
+        assert f'Scores on revision <code class="hash" title="{2:040x}">' in above
+        assert "acme/both" in above and "acme/old" not in above
+        rows = [text_of(row) for row in re.findall(r"<tr> <th.*?</tr>", apart)[1:]]
+        assert [row.partition(" run ")[0] for row in rows] == [f"acme/older 90.00 {0:040x}", f"acme/old 30.00 {1:040x}"]
+        assert f'<a href="/runs/{last}">30.00</a>' in apart
+
+    def test_two_revisions_of_a_model_are_told_apart(self, as_viewer: Browser, world: World) -> None:
+        world.dataset("talk")
+        for digit in "ab":
+            world.run(world.model("acme/m", revision=digit * 40), "talk", 0.5)
+        html = get(as_viewer, "/datasets/talk")
+        assert re.findall(r'class="chip">(\w+)<', html) == ["aaaaaaa", "bbbbbbb"]
+        assert len(set(re.findall(r'href="/models/acme/m\?id=(\d+)"', html))) == 2
+
+    def test_hostile_names_do_nothing_but_appear(self, as_viewer: Browser, world: World) -> None:
+        hostile = "<img src=x onerror=alert(1)>\u202e"
+        world.dataset("talk", name=hostile)
+        world.run(world.model("acme/m", variant=hostile), "talk", {("test", hostile): 0.5, ("test", "en"): 0.7})
+        html = get(as_viewer, "/datasets/talk")
+        assert "<img src=x" not in html
+        assert html.count("&lt;img src=x onerror=alert(1)&gt;\u202e") >= 4
 
     def test_a_newer_failure_keeps_the_older_score(self, as_viewer: Browser, world: World, database: Database) -> None:
         world.dataset("pairs")
@@ -146,7 +207,7 @@ class TestTabs:
             world.run(world.model(f"more/model-{number}"), "pairs", number / 100)
         with counted_statements(database) as many:
             get(as_viewer, "/datasets/pairs")
-        assert len(few) == len(many) == 6  # who, open runs, dataset, boards, scores, runs
+        assert len(few) == len(many) == 6  # who, dataset, boards, scores, runs, older results
 
     def test_viewers_get_no_raw_texts(self, as_member: Browser, as_viewer: Browser, settings: Settings) -> None:
         url = published(as_member, settings)

@@ -1,6 +1,5 @@
 """What the dataset pages show: each function a constant number of queries."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,17 +8,13 @@ from typing import Any
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
-from app.core.aggregation import Cell, dataset_means, standings
-from app.core.task_types import task_type
 from app.db.tables import (
     Benchmark,
     BenchmarkDataset,
     Dataset,
     DatasetRevision,
     JobState,
-    Model,
     Run,
-    Score,
     Upload,
     User,
 )
@@ -86,25 +81,6 @@ class RevisionRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ScoreRow:
-    """A model on a dataset's newest revision.
-
-    `score` is the main metric, None for a model without a complete result; `state` is that of its newest run.
-    """
-
-    model: str
-    variant: str
-    rank: int | None
-    score: float | None
-    run_id: int
-    state: JobState
-    done: int
-    total: int
-    reason: str
-    finished_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class UploadRow:
     """An upload that is not published. `ok` is None until its validation has finished."""
 
@@ -165,24 +141,6 @@ def revisions_of(session: Session, dataset_id: int) -> tuple[RevisionRow, ...]:
         )
         for revision, name, results in session.execute(query)
     )
-
-
-def scores_of(session: Session, dataset: DatasetRow) -> tuple[ScoreRow, ...]:
-    """Every model with a run on the newest revision: ranked ones by rank, then the others by name. Two queries.
-
-    Score and rank follow the board's rules, for a board of this dataset alone.
-    """
-    cells = _main_scores(session, dataset)
-    runs = _newest_runs(session, dataset.revision_id)
-    found = [(row, value) for row, model_id in enumerate(runs) for value in cells.get(model_id, {}).values()]
-    required = len({cell for values in cells.values() for cell in values})
-    means = dataset_means(
-        [row for row, _ in found], [0] * len(found), [value for _, value in found], (len(runs), 1), [required]
-    )
-    ranks = standings(means, [dataset.task_type]).ranks.tolist()
-    scores = (None if math.isnan(score) else score for score in means.complete[:, 0].tolist())
-    rows = [_score_row(run, rank or None, score) for run, rank, score in zip(runs.values(), ranks, scores, strict=True)]
-    return tuple(sorted(rows, key=lambda row: (row.rank is None, row.rank or 0, row.model, row.variant)))
 
 
 def waiting_uploads(session: Session, owner_id: int) -> tuple[UploadRow, ...]:
@@ -297,68 +255,3 @@ def _boards_of(session: Session, dataset_ids: Sequence[int]) -> dict[int, list[B
     for dataset_id, slug, name, is_default in session.execute(query):
         boards.setdefault(dataset_id, []).append(BoardLink(slug, name, is_default))
     return boards
-
-
-def _main_scores(session: Session, dataset: DatasetRow) -> dict[int, dict[Cell, float]]:
-    """Model id -> cell -> main metric, of each model's newest finished run."""
-    finished = (
-        select(func.max(Run.id))
-        .where(Run.dataset_revision_id == dataset.revision_id, Run.state == JobState.DONE)
-        .group_by(Run.model_id)
-    )
-    query = (
-        select(Run.model_id, Score.split, Score.subset, Score.value)
-        .join(Score, Score.run_id == Run.id)
-        .where(Run.id.in_(finished), Score.metric == task_type(dataset.task_type).main_metric)
-        .order_by(Run.id, Score.subset, Score.split)
-    )
-    cells: dict[int, dict[Cell, float]] = {}
-    for model_id, split, subset, value in session.execute(query):
-        cells.setdefault(model_id, {})[split, subset] = value
-    return cells
-
-
-def _newest_runs(session: Session, revision_id: int) -> dict[int, Any]:
-    """Model id -> its newest run that was not cancelled, with the model's name and its newest finished run."""
-    per_model = (
-        select(
-            func.max(Run.id).label("newest"),
-            func.max(Run.id).filter(Run.state == JobState.DONE).label("finished"),
-        )
-        .where(Run.dataset_revision_id == revision_id, Run.state != JobState.CANCELLED)
-        .group_by(Run.model_id)
-        .subquery("per_model")
-    )
-    query = (
-        select(
-            Run.id,
-            Run.model_id,
-            Run.state,
-            Run.done,
-            Run.total,
-            Run.failure,
-            Run.finished_at,
-            Model.name,
-            Model.variant,
-            per_model.c.finished,
-        )
-        .join(per_model, per_model.c.newest == Run.id)
-        .join(Model, Model.id == Run.model_id)
-        .order_by(Run.model_id)
-    )
-    return {row.model_id: row for row in session.execute(query)}
-
-
-def _score_row(run: Any, rank: int | None, score: float | None) -> ScoreRow:
-    return ScoreRow(
-        model=run.name,
-        variant=run.variant,
-        rank=rank,
-        score=score,
-        run_id=run.finished or run.id,
-        state=JobState(run.state),
-        done=run.done,
-        total=run.total,
-        reason=(run.failure or {}).get("message", ""),
-        finished_at=run.finished_at,
-    )

@@ -2,23 +2,24 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Annotated
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Form, Query, Request, Response
 from sqlalchemy.orm import Session
 
+from app.core.aggregation import RANK_DIGITS, Cell
 from app.core.formats import canonical
 from app.core.task_types import TASK_TYPES, TaskType
+from app.db.queries.dataset_scores import OlderRow, ScoreRow, older_scores, scores_of
 from app.db.queries.datasets import (
     DatasetRow,
     RevisionRow,
-    ScoreRow,
     UploadRow,
     find_dataset,
     list_datasets,
     revisions_of,
-    scores_of,
     totals,
     waiting_uploads,
 )
@@ -29,6 +30,7 @@ from app.http.dependencies import AppSettings, ReadSession, WriteSession
 from app.services import choices, datasets
 from app.services.accounts import Person
 from app.storage.blobs import BlobStore
+from app.web.board_table import HEAT_LEVELS
 from app.web.flash import redirect
 from app.web.forms import Form as ShownForm
 from app.web.forms import rejected
@@ -89,13 +91,41 @@ class Frame:
         return choices.in_words(self.dataset.choices)
 
 
+@dataclass(frozen=True)
+class ScoreColumn:
+    """A column of the table of scores; `values` are of its rows, `unit` is the quiet second line of the head."""
+
+    label: str
+    unit: str
+    help: str
+    values: tuple[float | None, ...]
+
+    @cached_property
+    def _range(self) -> tuple[float, float]:
+        known = [value for value in self.values if value is not None]
+        return min(known, default=0.0), max(known, default=0.0)
+
+    def is_best(self, row: int) -> bool:
+        """Whether no value is higher, and some are lower."""
+        value, (low, high) = self.values[row], self._range
+        return value is not None and low < high and round(value, RANK_DIGITS) == round(high, RANK_DIGITS)
+
+    def heat(self, row: int) -> int | None:
+        """How strong the tint of a value is, as on a board; None for none."""
+        value, (low, high) = self.values[row], self._range
+        if value is None or low == high:
+            return None
+        return min(int((value - low) / (high - low) * HEAT_LEVELS), HEAT_LEVELS - 1)
+
+
 @dataclass(frozen=True, slots=True)
 class ScoresPage:
-    """Every model's main score on the newest revision."""
+    """Every model on the newest revision: the score, then a column a cell if there are several; and older results."""
 
     frame: Frame
     scores: tuple[ScoreRow, ...]
-    best: float | None
+    columns: tuple[ScoreColumn, ...]
+    older: tuple[OlderRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +186,12 @@ def all_datasets(
 
 @router.get("/datasets/{slug}")
 def dataset_scores(request: Request, person: Viewer, session: ReadSession, slug: str) -> Response:
-    """Every model's score on the newest revision."""
+    """Every model's scores on the newest revision, and what is only on older ones."""
     frame = _frame(session, person, slug, "")
     scores = scores_of(session, frame.dataset)
-    best = max((row.score for row in scores if row.score is not None), default=None)
-    return page(request, "datasets/scores.html", ScoresPage(frame, scores, best))
+    columns = _score_columns(scores, frame.task_type.main_metric)
+    older = older_scores(session, frame.dataset)
+    return page(request, "datasets/scores.html", ScoresPage(frame, scores, columns, older))
 
 
 @router.get("/datasets/{slug}/rows")
@@ -214,6 +245,30 @@ def edit(
         form = rejected(error, languages=languages, description=description)
         return page(request, "datasets/edit.html", EditPage(_found(session, slug), form), status=error.status)
     return redirect(f"/datasets/{quote(slug)}", f"Saved “{dataset.name}”.")
+
+
+def _score_columns(scores: tuple[ScoreRow, ...], metric: str) -> tuple[ScoreColumn, ...]:
+    """The score, then the cells by split and subset; what is the same for all of them is the second line."""
+    whole = ScoreColumn(
+        "Score",
+        metric,
+        f"The main metric, {metric}, times 100; the mean over the dataset's parts. Higher is better.",
+        tuple(row.score for row in scores),
+    )
+    cells = sorted({cell for row in scores for cell in row.cells})
+    one_subset = len({subset for _, subset in cells}) == 1
+    return (whole,) if len(cells) < 2 else (whole, *(_cell_column(scores, cell, metric, one_subset) for cell in cells))
+
+
+def _cell_column(scores: tuple[ScoreRow, ...], cell: Cell, metric: str, by_split: bool) -> ScoreColumn:
+    split, subset = cell
+    label, unit = (split, subset) if by_split else (subset, split)
+    return ScoreColumn(
+        label,
+        "" if unit == "default" else unit,
+        f"{metric} on the split {split}, subset {subset}, times 100.",
+        tuple(row.cells.get(cell) for row in scores),
+    )
 
 
 def _found(session: Session, slug: str) -> DatasetRow:
