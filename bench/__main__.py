@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import shutil
 import sys
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from bench.common import NO_SETS, SETS, Result, save
 
 MODULES: Final = {
     **dict.fromkeys(("retrieval", "reranking", "pairs", "classification", "clustering"), "engine"),
-    **{name: name for name in ("job", "again", "variants", "memory", "growth", "gpu", "board", "imports")},
+    **{name: name for name in ("job", "again", "variants", "memory", "growth", "gpu", "board", "browser", "imports")},
 }
 """The module that makes each measurement, by its function `measure`."""
 
@@ -59,8 +60,10 @@ def _missing(name: str, device: str) -> str:
     """What a measurement needs and this machine has not; "" for nothing."""
     if name in NEED_SETS and not SETS.is_dir():
         return NO_SETS
-    if name == "imports" and not PUBLIC.is_dir():
+    if name in {"browser", "imports"} and not PUBLIC.is_dir():
         return NO_PUBLIC
+    if name == "browser" and shutil.which("chromium") is None:
+        return "Chromium is not installed"
     if name == "gpu" and device.startswith("cuda") and not torch.cuda.is_available():
         return "there is no GPU here"
     if name == "memory" and sys.platform != "linux":

@@ -1,6 +1,7 @@
 """The board as its readers meet it: a real server, one process, asked over HTTP."""
 
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -33,7 +34,16 @@ LOOKS: Final = (
     "/tasks?sort=-mean_task",
 )
 VIEWERS: Final = 50
-PORT: Final = 18_731
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+PORT: Final = _free_port()
+"""Where the server listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +84,7 @@ def _measure(size: Size, *, rounds: int) -> list[Target]:
     with tempfile.TemporaryDirectory(prefix="touchstone-bench-") as folder:
         data_dir = Path(folder)
         token = board_house.fill(data_dir, list(size.cells()))
-        with _server(data_dir) as (process, started), _Viewer(token) as viewer:
+        with serving(data_dir) as (process, started), Viewer(token) as viewer:
             memory = process.memory_info().rss / 1024**2
             changed = [_after_a_change(viewer, data_dir) for _ in range(max(3, rounds // 4))]
             compressed = viewer.ask(PATH).bytes / 1000
@@ -95,7 +105,7 @@ def _measure(size: Size, *, rounds: int) -> list[Target]:
 
 
 @contextmanager
-def _server(data_dir: Path) -> Iterator[tuple[psutil.Process, float]]:
+def serving(data_dir: Path) -> Iterator[tuple[psutil.Process, float]]:
     """A running server, and how many milliseconds the first answer took."""
     command = [sys.executable, "-m", "app.cli", "serve", "--port", str(PORT)]
     environment = {**os.environ, "TOUCHSTONE_DATA_DIR": str(data_dir)}
@@ -104,6 +114,8 @@ def _server(data_dir: Path) -> Iterator[tuple[psutil.Process, float]]:
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=silent, stderr=silent) as process:
         try:
             while not _answers():
+                if process.poll() is not None:
+                    raise RuntimeError(f"The server ended at once, with {process.returncode}.")
                 time.sleep(0.01)
             yield psutil.Process(process.pid), (time.perf_counter() - began) * 1000
         finally:
@@ -112,7 +124,7 @@ def _server(data_dir: Path) -> Iterator[tuple[psutil.Process, float]]:
 
 def _answers() -> bool:
     try:
-        with _Viewer("") as somebody:
+        with Viewer("") as somebody:
             return somebody.ask("/healthz").status == 200
     except OSError:
         return False
@@ -128,8 +140,8 @@ class _Answer:
     milliseconds: float
 
 
-class _Viewer:
-    """A signed-in browser with one connection; the standard library's client costs less than the server it times."""
+class Viewer:
+    """A signed-in client with one connection; the standard library's client costs less than the server it times."""
 
     def __init__(self, token: str) -> None:
         self._headers = {"Cookie": f"touchstone={token}", "Accept-Encoding": "gzip"}
@@ -161,13 +173,13 @@ class _Viewer:
         return answer.milliseconds
 
 
-def _after_a_change(viewer: _Viewer, data_dir: Path) -> float:
+def _after_a_change(viewer: Viewer, data_dir: Path) -> float:
     """Milliseconds of the first answer after a score has changed."""
     board_house.change_a_score(data_dir)
     return viewer.page(PATH)
 
 
-def _unchanged(viewer: _Viewer) -> float:
+def _unchanged(viewer: Viewer) -> float:
     """Milliseconds of the answer that the page is as it was; asked again if a minute ended meanwhile."""
     while True:
         answer = viewer.ask(PATH, **{"If-None-Match": viewer.ask(PATH).tag})
@@ -183,7 +195,7 @@ def _crowd(token: str, *, rounds: int) -> list[float]:
     """Milliseconds of each answer while so many viewers ask at once, each for one look after the other."""
 
     def look_around(first: int) -> list[float]:
-        with _Viewer(token) as viewer:
+        with Viewer(token) as viewer:
             return [viewer.page(PATH + LOOKS[(first + number) % len(LOOKS)]) for number in range(rounds)]
 
     with ThreadPoolExecutor(VIEWERS) as viewers:
