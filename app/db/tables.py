@@ -297,9 +297,13 @@ class BenchmarkDataset(Base):
 
 
 class SavedView(Base):
-    """A look at a board with a name. `query` is the address behind the "?", `tab` the one behind the board's own.
+    """A look at a board with a name, in normal form (`app.services.saved_views`).
 
     A shared one is shown to everybody, the others to who saved them.
+
+    Attributes:
+        tab: the address behind that of the board, "" for Summary.
+        query: that behind the "?"; it holds the axis of a chart too, as `axis`.
     """
 
     __tablename__ = "saved_views"

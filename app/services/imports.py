@@ -9,7 +9,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -20,59 +20,15 @@ from app.core.formats.records import UNSAFE_IN_NAMES
 from app.db.session import Database, lock_name
 from app.db.tables import Benchmark, BoardKind, ImportedArchive
 from app.errors import Conflict, Invalid
-from app.mteb.model_cards import ModelCard, named_by_folder, read_model_card
-from app.mteb.results import Result, UnreadableFile, read_result
 from app.services import accounts, audit, benchmarks, datasets
 from app.services.accounts import Person
 from app.services.board_datasets import BOARDS
-from app.services.import_files import (
-    MODEL_CARD,
-    ArchiveWriter,
-    FolderSource,
-    Source,
-    check_name,
-    find_layout,
-    open_zip,
-    result_folders,
-)
-from app.services.import_rows import Line, choose, replace_older, set_columns, write_rows
+from app.services.import_child import one_at_a_time, read_in_child
+from app.services.import_files import FolderSource, ZipStream, open_zip
+from app.services.import_reading import Line, Reading, read_results
+from app.services.import_rows import choose, replace_older, set_columns, write_rows
 from app.services.import_scope import ImportForm, Scope, parse_scope
 from app.storage.blobs import Blob, BlobStore, Incoming, StorageFull
-
-MAX_PROBLEMS = 20
-LAYOUT_HELP = "Results lie as <org__name>/<revision>/<Task>.json, with a model_meta.json beside them."
-
-
-@dataclass(slots=True)
-class Reading:
-    """What was found in the files.
-
-    Attributes:
-        files: at the places of results, `model_meta.json` included.
-        others: files elsewhere; they are not read.
-        models: revisions of models with a result that counts.
-        results: those kept.
-        unused: results of tasks that the board has not, or without any score.
-        scores: cells with a value that counts.
-        broken: files that cannot be read; `problems` says why of the first.
-        languages: by task, for those that mteb does not know.
-    """
-
-    files: int = 0
-    others: int = 0
-    models: int = 0
-    results: int = 0
-    unused: int = 0
-    scores: int = 0
-    broken: int = 0
-    problems: list[str] = field(default_factory=list)
-    languages: dict[str, set[str]] = field(default_factory=dict)
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """The numbers, for the audit trail and for machines."""
-        names = ("files", "others", "models", "results", "unused", "scores", "broken")
-        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +60,8 @@ def import_folder(
     """
     scope = _scope(database, form)
     with blobs.incoming() as incoming, _spool(blobs) as spool:
-        with ArchiveWriter(incoming.write) as archive:
-            reading = _Reader(FolderSource(folder), scope, spool, archive.add).read(skip_broken=form.skip_broken)
+        with ZipStream(incoming.write) as archive:
+            reading = read_results(FolderSource(folder), scope, spool, archive.add, skip_broken=form.skip_broken)
             archive.close()
         file_name = _safe_file_name(f"{folder.resolve().name}.zip")
         return _store(
@@ -123,6 +79,46 @@ def import_zip(
         Invalid, TooLarge: the zip is not safe to read, see `app.services.import_files.open_zip`.
     """
 
+    def read(path: Path, name: str, scope: Scope, spool: IO[str]) -> Reading:
+        with open_zip(path, name) as source:
+            return read_results(source, scope, spool, skip_broken=form.skip_broken)
+
+    return _import_zip(database, blobs, form, blob, file_name=file_name, read=read, person=person)
+
+
+def import_upload(
+    database: Database, blobs: BlobStore, form: ImportForm, file: Incoming | None, file_name: str, *, person: Person
+) -> Imported:
+    """Import a zip that somebody sent: a process of its own reads it, see `app.services.import_child`.
+
+    Raises:
+        Invalid: no file was sent; and as `import_zip`.
+        TooLarge: the zip takes too much memory or time.
+        Conflict: `import_running`: another one is under way in this process.
+    """
+    if file is None or not file.size:
+        message = "Choose a file." if file is None else "This file is empty. Choose a zip of results."
+        raise Invalid("The form has fields to mend.", details={"fields": {"file": message}})
+
+    def read(path: Path, name: str, scope: Scope, spool: IO[str]) -> Reading:
+        return read_in_child(path, name, scope, spool, skip_broken=form.skip_broken)
+
+    with one_at_a_time():
+        return _import_zip(database, blobs, form, file.keep(), file_name=file_name, read=read, person=person)
+
+
+def _import_zip(
+    database: Database,
+    blobs: BlobStore,
+    form: ImportForm,
+    blob: Blob,
+    *,
+    file_name: str,
+    read: Callable[[Path, str, Scope, IO[str]], Reading],
+    person: Person | None,
+) -> Imported:
+    """Import a zip of the blob store, read by `read`."""
+
     def check() -> None:
         if not blobs.exists(blob.sha256):
             raise Conflict("The same file was given up at this very moment. Send it again.", code="file_gone")
@@ -131,27 +127,12 @@ def import_zip(
     try:
         scope = _scope(database, form)
         with _spool(blobs) as spool:
-            with open_zip(blobs.path(blob.sha256), name) as source:
-                reading = _Reader(source, scope, spool).read(skip_broken=form.skip_broken)
+            reading = read(blobs.path(blob.sha256), name, scope, spool)
             return _store(database, person, form, scope, _Parsed(reading, _lines(spool), blob.sha256, name, check))
     except BaseException:
         with database.session() as session:
             datasets.drop_file(session, blobs, blob.sha256)
         raise
-
-
-def import_upload(
-    database: Database, blobs: BlobStore, form: ImportForm, file: Incoming | None, file_name: str, *, person: Person
-) -> Imported:
-    """Import a zip that somebody sent.
-
-    Raises:
-        Invalid: no file was sent; and as `import_zip`.
-    """
-    if file is None or not file.size:
-        message = "Choose a file." if file is None else "This file is empty. Choose a zip of results."
-        raise Invalid("The form has fields to mend.", details={"fields": {"file": message}})
-    return import_zip(database, blobs, form, file.keep(), file_name, person=person)
 
 
 def drop_archives(session: Session, blobs: BlobStore, benchmark_id: int) -> None:
@@ -185,88 +166,6 @@ class _Parsed:
     sha256: str
     file_name: str
     keep: Callable[[], object]
-
-
-class _Reader:
-    """Reads every result of a source into the spool, one line each, and collects what cannot be read."""
-
-    def __init__(
-        self, source: Source, scope: Scope, spool: IO[str], keep: Callable[[str, bytes], None] | None = None
-    ) -> None:
-        self._source, self._scope, self._spool, self._keep = source, scope, spool, keep
-        self._found = Reading()
-
-    def read(self, *, skip_broken: bool) -> Reading:
-        """Read everything.
-
-        Raises:
-            Invalid: there is nothing to import, or something is broken and not to be skipped.
-        """
-        found = self._found
-        layout = find_layout(self._source)
-        if layout is None:
-            raise Invalid(f"There is no result. {LAYOUT_HELP}", code="no_results")
-        for folder, names in result_folders(self._source, layout):
-            self._read_folder(folder, names, len(layout.top))
-        found.others = layout.files - found.files
-        if found.broken and not skip_broken:
-            raise Invalid(
-                f"{found.broken:,} of {found.files:,} files cannot be read, so nothing was imported. "
-                "Mend or remove them, or skip broken files.",
-                code="broken_files",
-                details={"problems": found.problems, "total": found.broken},
-            )
-        if not found.scores:
-            named = f" of {self._scope.name}" if self._scope.name else ""
-            raise Invalid(f"None of {found.files:,} files holds a score{named} that counts.", code="no_results")
-        return found
-
-    def _read_folder(self, folder: str, names: list[str], top: int) -> None:
-        """One revision of a model; its card comes first and names it, else the folder does."""
-        card: ModelCard | None = None
-        written = False
-        for name in names:
-            self._found.files += 1
-            try:
-                content = self._content(name, name[top:])
-                if name.endswith(f"/{MODEL_CARD}"):
-                    card = read_model_card(content)
-                    continue
-                card = card or named_by_folder(*folder.split("/"))
-                line = self._line(read_result(content))
-            except UnreadableFile as error:
-                self._found.broken += 1
-                if len(self._found.problems) < MAX_PROBLEMS:
-                    self._found.problems.append(f"{name}: {error}")
-                continue
-            if line and not written:
-                written = True
-                self._found.models += 1
-                self._write(("model", card.name, card.revision, card.facts))
-            if line:
-                self._write(line)
-
-    def _content(self, name: str, kept_as: str) -> bytes:
-        check_name(name)
-        content = self._source.read(name)
-        if self._keep:
-            self._keep(kept_as, content)
-        return content
-
-    def _line(self, result: Result) -> Line | None:
-        cells = self._scope.counted(result)
-        if cells is None or not result.scores:
-            self._found.unused += 1
-            return None
-        self._found.results += 1
-        self._found.scores += len(cells)
-        if result.known is None:
-            named = self._found.languages.setdefault(result.task, set())
-            named.update(code for score in result.scores for code in score.languages)
-        return "result", result.task, result.mteb_version, cells
-
-    def _write(self, line: Line) -> None:
-        self._spool.write(json.dumps(line) + "\n")
 
 
 @contextmanager

@@ -70,6 +70,25 @@ class TestPresentForm:
     def test_a_renamed_task_has_its_present_name(self) -> None:
         assert read(today({}, task_name="PersianTextTone")).task == "SynPerTextToneClassification"
 
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32-be"])
+    def test_whatever_unicode_it_is_written_in(self, encoding: str) -> None:
+        text = json.dumps(today({"test": [cell(0.5, "é")]}), ensure_ascii=False)
+        assert values(read_result(text.encode(encoding))) == {("test", "é"): 0.5}
+
+    def test_what_only_the_slower_parser_reads_counts_too(self) -> None:
+        deep: list[Any] = []
+        for _ in range(300):
+            deep = [deep]
+        assert values(read(today({"test": [cell(0.5)]}, note="\ud800", deep=deep))) == {("test", "default"): 0.5}
+
+    @pytest.mark.parametrize(
+        "text", ["0.1", "0.30000000000000004", "1e-7", "5e-324", "0.12345678901234567890123", "-0.0"]
+    )
+    def test_numbers_are_exact(self, text: str) -> None:
+        content = json.dumps(today({"test": [cell("?")]})).replace('"?"', text)
+        (value,) = values(read_result(content.encode())).values()
+        assert repr(value) == repr(float(text))
+
     def test_hostile_names_are_kept_as_text(self) -> None:
         assert read(today({}, task_name="<b>=1+1</b> عربي")).task == "<b>=1+1</b> عربي"
 

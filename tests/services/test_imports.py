@@ -4,6 +4,7 @@ import io
 import json
 import math
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from app.services import benchmarks, imports
 from app.services.board_look import Look, parse_look
 from app.services.board_view import view_board
 from app.services.boards import load_board
-from app.services.import_files import zip_pieces
+from app.services.import_files import ZipStream, zip_pieces
 from app.services.import_scope import ImportForm, parse_form
 from app.services.imports import Imported
 from app.services.result_export import result_files, write_folder
@@ -149,6 +150,12 @@ class TestWhatIsFound:
         done = house.take_folder({"a__b/1/STS12.json": nan, "a__b/1/STS13.json": result("STS13", test=1)})
         assert (done.reading.results, done.reading.scores) == (2, 1)
         assert list(house.columns()) == ["STS13"]
+
+    def test_more_cells_than_a_batch(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("app.services.import_rows.BATCH_CELLS", 3)
+        files = {f"org__{n}/1/T.json": result("T", test=n / 8, dev=0.5, train=1) for n in range(5)}
+        house.take_folder(files)
+        assert [house.scores()[f"org/{n}@1", "T", "test", "default"] for n in range(5)] == [0, 0.125, 0.25, 0.375, 0.5]
 
     def test_more_results_than_a_batch(self, house: House) -> None:
         files = {f"org__{n}/1/T{n}.json": result(f"T{n}", test=n / 2000, dev=0.5) for n in range(1005)}
@@ -436,6 +443,26 @@ class TestZips:
             house.take_zip(packed(TWO_MODELS))
         assert refused.value.code == "file_gone"
         assert house.counts() == NOTHING
+
+
+class TestZipStream:
+    def test_with_a_sink_the_same_bytes_go_on_in_pieces(self) -> None:
+        files = {f"org__one/abc/T{n}.json": result(f"T{n}", test=n / 40_000) for n in range(20_000)}
+        pieces: list[bytes] = []
+        with ZipStream(pieces.append) as stream:
+            for name, content in files.items():
+                stream.add(name, content)
+            stream.close()
+        assert b"".join(pieces) == b"".join(zip_pieces(files.items()))
+        assert len(pieces) > 3
+        assert max(map(len, pieces)) < 1.1 * 1024**2, "the directory, too, is never whole in memory"
+
+    def test_it_is_packed_fast(self) -> None:
+        name, content = "org__one/abc/T.json", json.dumps([n * 0.37 for n in range(20_000)]).encode()
+        fast = zlib.compressobj(1, zlib.DEFLATED, -15)
+        packed_fast = len(fast.compress(content) + fast.flush())
+        with zipfile.ZipFile(io.BytesIO(b"".join(zip_pieces([(name, content)])))) as archive:
+            assert archive.getinfo(name).compress_size == packed_fast
 
 
 class TestExports:

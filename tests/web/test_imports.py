@@ -1,12 +1,16 @@
-"""The form that import re
-imports MTEB results: who sees it, what it does, and what it says of files that cannot be read."""
+"""The form that imports MTEB results: who sees it, what it does, what it refuses, and that it holds up nobody."""
 
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Event
 from typing import Any
 
 import pytest
 
 from app.db.session import Database
 from app.services import benchmarks
+from app.services.import_child import ChildLimits
 from app.settings import Settings
 from tests.board_world import World
 from tests.conftest import Browser
@@ -14,6 +18,7 @@ from tests.result_files import packed, result
 from tests.upload_flow import get, squeezed, text_of
 
 FILES = {"org__one/abc/STS12.json": result(test=0.5), "org__one/abc/Ours.json": result("Ours", dev=0.25)}
+PACKED = packed(FILES)
 ADDRESS = "/boards/import"
 
 
@@ -45,6 +50,48 @@ def test_a_zip_becomes_a_board(as_admin: Browser, database: Database) -> None:
         assert benchmarks.by_slug(session, "public").kind == "imported"
     assert "imported · 1 model · 2 datasets · last result just now" in text_of(get(as_admin, "/boards/public"))
     assert "imported" in text_of(get(as_admin, "/boards"))
+
+
+def test_no_file_is_read_in_the_web_process(as_admin: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*_: object) -> None:
+        raise AssertionError("a user's file is read by the web")
+
+    monkeypatch.setattr("zipfile.ZipFile.__init__", read)
+    monkeypatch.setattr("app.mteb.results.json_object", read)
+    monkeypatch.setattr("app.services.import_reading.read_result", read)
+    answer = as_admin.post_form(ADDRESS, {"benchmark": "Public"}, files={"file": ("a.zip", PACKED, "application/zip")})
+    assert answer.status_code == 303
+
+
+def test_others_are_answered_while_a_zip_is_read(as_admin: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, go_on, really = Event(), Event(), subprocess.run
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        asked.set()
+        assert go_on.wait(30)
+        return really(*arguments, **options)
+
+    monkeypatch.setattr(subprocess, "run", slow)
+    with as_admin, ThreadPoolExecutor(1) as beside:  # entered, the application has one event loop, as in earnest
+        first = beside.submit(send, as_admin)
+        assert asked.wait(30)
+        assert as_admin.get("/healthz").status_code == 200
+        second = send(as_admin)
+        assert second.status_code == 409
+        assert "Another import is under way." in text_of(second.text)
+        go_on.set()
+        assert first.result(30).status_code == 303
+
+
+def test_what_takes_too_much_is_refused_with_a_way_out(
+    as_admin: Browser, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.services.import_child.ChildLimits", partial(ChildLimits, seconds=0.01))
+    answer = send(as_admin)
+    assert answer.status_code == 413
+    assert "so nothing was imported. Send fewer files at once, or use `touchstone import mteb`" in text_of(answer.text)
+    assert 'value="Public"' in answer.text
+    assert [path for path in settings.blobs_dir.rglob("*") if path.is_file()] == []
 
 
 def test_broken_files_are_named_as_text_and_can_be_skipped(as_admin: Browser, settings: Settings) -> None:

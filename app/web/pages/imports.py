@@ -13,6 +13,7 @@ from app.http.uploads import Received
 from app.mteb.registry import definition_names
 from app.services import imports
 from app.services.benchmarks import NAME_LENGTH
+from app.services.import_reading import LAYOUT_HELP
 from app.services.import_scope import parse_form
 from app.storage.blobs import BlobStore
 from app.web.flash import redirect
@@ -34,7 +35,7 @@ class ImportPage:
     problems: tuple[str, ...] = ()
     total: int = 0
     name_length: int = NAME_LENGTH
-    layout_help: str = imports.LAYOUT_HELP
+    layout_help: str = LAYOUT_HELP
 
     @property
     def definitions(self) -> list[tuple[str, str]]:
