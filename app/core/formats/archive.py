@@ -186,7 +186,6 @@ def _check_kind(entries: list[zipfile.ZipInfo], filename: str) -> None:
 
 def _check_entry(entry: zipfile.ZipInfo, filename: str) -> None:
     name = entry.orig_filename
-    shown = quoted(name)
     parts = name.removesuffix("/").split("/")
     if (
         not all(parts)
@@ -195,16 +194,18 @@ def _check_entry(entry: zipfile.ZipInfo, filename: str) -> None:
         or re.match(r"[A-Za-z]:", name)
         or UNSAFE_IN_NAMES.search(name)
     ):
-        message = f"The zip has an entry named {shown}. Names must be plain relative paths with /."
+        message = f"The zip has an entry named {quoted(name)}. Names must be plain relative paths with /."
         _refuse("unsafe_name", message, filename)
     if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-        _refuse("link", f"{shown} in the zip is a link or a device. Pack the file itself.", filename)
+        _refuse("link", f"{quoted(name)} in the zip is a link or a device. Pack the file itself.", filename)
     if entry.flag_bits & _ENCRYPTED:
-        _refuse("encrypted", f"{shown} in the zip is encrypted. Pack the zip without a password.", filename)
+        _refuse("encrypted", f"{quoted(name)} in the zip is encrypted. Pack the zip without a password.", filename)
     if entry.compress_type not in _METHODS:
-        _refuse("unsupported_compression", f"{shown} in the zip is packed by a method other than Deflate.", filename)
+        _refuse(
+            "unsupported_compression", f"{quoted(name)} in the zip is packed by a method other than Deflate.", filename
+        )
     if PurePosixPath(name).suffix.lower() in _ARCHIVES and not _is_litter(name):
-        _refuse("nested_archive", f"{shown} is itself an archive. Pack the files directly.", filename)
+        _refuse("nested_archive", f"{quoted(name)} is itself an archive. Pack the files directly.", filename)
 
 
 def _check_names(entries: list[zipfile.ZipInfo], filename: str) -> None:
