@@ -18,6 +18,7 @@ from app.http.limits import SignInLimits
 from app.http.metrics import Metrics
 from app.http.middleware import AroundRequests
 from app.http.unchanged import UnchangedPages
+from app.services.board_languages import LanguageCache
 from app.services.boards import BoardCache
 from app.services.passwords import Passwords
 from app.settings import Settings, get_settings
@@ -26,6 +27,8 @@ from app.web.pages import (
     admin,
     board_charts,
     board_forms,
+    board_languages,
+    board_views,
     boards,
     compare,
     datasets,
@@ -37,7 +40,21 @@ from app.web.pages import (
 from app.web.rendered import RenderedPieces
 from app.web.templating import STATIC, error_page, static_version
 
-PAGES = (imports, board_forms, boards, board_charts, compare, models, datasets, runs, accounts, admin, house)
+PAGES = (
+    imports,
+    board_forms,
+    board_views,
+    boards,
+    board_charts,
+    board_languages,
+    compare,
+    models,
+    datasets,
+    runs,
+    accounts,
+    admin,
+    house,
+)
 ROUTERS: tuple[APIRouter, ...] = (health.router, api, *(page.router for page in PAGES))
 
 
@@ -58,6 +75,7 @@ def create_app(settings: Settings | None = None, *, passwords: Passwords | None 
     app.state.passwords = passwords or Passwords()
     app.state.metrics = Metrics()
     app.state.boards = BoardCache()
+    app.state.languages = LanguageCache()
     app.state.pieces = RenderedPieces()
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=1)
     app.add_middleware(UnchangedPages)

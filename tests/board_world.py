@@ -9,11 +9,12 @@ from sqlalchemy import event, select
 
 from app.core.task_types import task_type
 from app.db.session import Database
-from app.db.tables import Dataset, DatasetRevision, JobState, Model, Role, Run, Score, User
+from app.db.tables import Dataset, DatasetRevision, JobState, Measurement, Model, Role, Run, Score, User
 from app.services import benchmarks
 from app.services.accounts import Person
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+GPU, CPU = "cuda: NVIDIA H200", "cpu: AMD EPYC 9454, 2 threads"
 
 
 class World:
@@ -110,6 +111,33 @@ class World:
                 session.add(Score(run_id=row.id, split=split, subset=subset, metric=metric, value=value))
                 session.add(Score(run_id=row.id, split=split, subset=subset, metric="another_metric", value=-1.0))
             return row.id
+
+    def measure(
+        self, model_id: int, device: str, *, memory: float = 500.0, p50: float = 4.0, rate: float = 1000.0
+    ) -> None:
+        """What a model costs on a device; p95 is twice p50."""
+        with self.database.session() as session:
+            session.add(
+                Measurement(
+                    model_id=model_id,
+                    device=device,
+                    peak_memory_mb=memory,
+                    query_p50_ms=p50,
+                    query_p95_ms=2 * p50,
+                    documents_per_second=rate,
+                )
+            )
+
+    def measured(self) -> str:
+        """A board of three models: two were measured on a GPU, one of them on a CPU too. Returns its slug."""
+        self.dataset("a")
+        fast, slow, other = (self.model(f"acme/{name}") for name in ("fast", "slow", "other"))
+        for model, score in ((fast, 0.5), (slow, 0.9), (other, 0.7)):
+            self.run(model, "a", score)
+        self.measure(fast, GPU, memory=200.0, p50=0.5, rate=9000.0)
+        self.measure(slow, GPU, memory=8000.0, p50=12.25, rate=80.0)
+        self.measure(slow, CPU, memory=9000.0, p50=480.0, rate=1.5)
+        return self.board("a", name="Measured")
 
     def board(self, *slugs: str, name: str = "Help desk") -> str:
         """A benchmark of these datasets. Returns its slug."""

@@ -10,7 +10,9 @@ from app.http.access import Admin, Viewer
 from app.http.dependencies import AppSettings, Boards, ReadSession, WriteSession
 from app.services import benchmarks, imports
 from app.services.board_export import board_dict
-from app.services.board_look import Look
+from app.services.board_languages import as_dict as languages_dict
+from app.services.board_languages import load_language_scores, view_languages
+from app.services.board_look import Look, parse_look
 from app.services.board_view import view_board
 from app.services.compare import as_dict as comparison_dict
 from app.services.compare import compare, split_keys
@@ -44,6 +46,16 @@ class BoardDatasetOut(BaseModel):
     revision: str | None
 
 
+class MeasuredOut(BaseModel):
+    """What a model costs on one kind of device."""
+
+    device: str
+    peak_memory_mb: float = Field(description="In MB of 1,024² bytes: of the GPU, else of the process")
+    query_p50_ms: float = Field(description="To encode one query at batch 1: the median")
+    query_p95_ms: float = Field(description="Likewise, the 95th percentile")
+    documents_per_second: float
+
+
 class BoardModelOut(BaseModel):
     """A row of a board. Scores are on the metric's own scale (most 0 to 1), null where one is missing."""
 
@@ -58,8 +70,17 @@ class BoardModelOut(BaseModel):
     memory_mb: float | None
     memory_dtype: str | None
     parameters: int | None
+    active_parameters: int | None
     dimensions: int | None
+    index_bytes: int | None = Field(description="Of one document's vector")
     max_tokens: int | None
+    licence: str | None
+    open_weights: bool | None
+    training_code: bool | None = Field(description="Whether it is public; null: unknown, as for the next two")
+    training_data: bool | None
+    citation: bool | None
+    release_date: str | None
+    measured: list[MeasuredOut]
     mean_task: float | None
     mean_task_type: float | None
     task_types: dict[str, float | None]
@@ -126,6 +147,34 @@ class ComparisonOut(BaseModel):
     ties: int
 
 
+class BoardLanguageOut(BaseModel):
+    """A language of a board."""
+
+    language: str
+    scores: int = Field(description="On how many splits and subsets any model has a score in it")
+
+
+class LanguageModelOut(BaseModel):
+    """What a model scores by language; a mean is over every score that it has in the language, null for none."""
+
+    key: str = Field(description="Names the model in `pin` and `compare`")
+    model: str
+    variant: str
+    revision: str
+    rank: int | None
+    languages: dict[str, float | None]
+    scores: dict[str, int] = Field(description="How many scores each mean is over")
+
+
+class BoardLanguagesOut(BaseModel):
+    """A board by language, the languages of the most datasets first, its models by rank."""
+
+    benchmark: str
+    slug: str
+    languages: list[BoardLanguageOut]
+    models: list[LanguageModelOut]
+
+
 class BoardIn(BaseModel):
     """A new board."""
 
@@ -184,6 +233,22 @@ def get_comparison(
     """Models side by side: attributes, scores, where each wins."""
     view = view_board(boards.board(session, benchmarks.by_slug(session, slug)), Look())
     return comparison_dict(compare(view, split_keys(models)))
+
+
+@router.get("/{slug}/languages", response_model=BoardLanguagesOut)
+def get_languages(
+    _viewer: Viewer,
+    session: ReadSession,
+    boards: Boards,
+    slug: str,
+    language: Annotated[tuple[str, ...], Query(description="Only datasets in these, and only their columns")] = (),
+) -> Any:
+    """A board's models by language; with `language` ranked on the datasets in those alone."""
+    look = parse_look(("language", code) for code in language)
+    benchmark = benchmarks.by_slug(session, slug)
+    board = boards.board(session, benchmark)
+    scores = load_language_scores(session, benchmark, board)
+    return languages_dict(view_languages(board, scores, look, most=None))
 
 
 @router.post("", response_model=BoardNamed, status_code=201)

@@ -5,7 +5,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from sqlalchemy.orm import Session
@@ -14,7 +14,7 @@ from app.services import benchmarks
 from app.services.board_look import Look
 from app.services.board_view import BoardView, task_columns, type_columns, view_board
 from app.services.boards import load_board
-from app.services.table_columns import Kind, TableColumn, Value
+from app.services.table_columns import Kind, TableColumn, Value, measured_text
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _MARKUP: Final = re.compile(r"[\\`*_\[\]<>|~#&!]")
@@ -50,7 +50,8 @@ def board_text(session: Session, slug: str, format_name: str) -> str:
 def as_dict(view: BoardView) -> dict[str, Any]:
     """JSON-ready: the board's name and the rows shown, in their order; None where a value is missing.
 
-    `task_types` and `tasks` of a model go by the names of types and datasets.
+    `task_types` and `tasks` of a model go by the names of types and datasets; `measured` has what it costs on every
+    device it was measured on.
     """
     return {
         "benchmark": view.board.name,
@@ -84,7 +85,7 @@ def as_json(view: BoardView) -> str:
 
 def as_markdown(view: BoardView) -> str:
     """A table for a README: names as text, scores times 100, the best of a column bold."""
-    heads = [_markdown(column.label) for column in view.shown]
+    heads = [_markdown(_head(column)) for column in view.shown]
     lines = [heads, ["---" if column.kind is Kind.MODEL else "---:" for column in view.shown]]
     lines += [[_emphasis(cell, "**{}**", _markdown) for cell in row] for row in _shown(view)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -94,7 +95,7 @@ def as_latex(view: BoardView) -> str:
     """A table for a paper, with booktabs: scores times 100, the best of a column bold."""
     kinds = "".join("l" if column.kind is Kind.MODEL else "r" for column in view.shown)
     rows = [[_emphasis(cell, r"\textbf{{{}}}", _latex) for cell in row] for row in _shown(view)]
-    lines = [" & ".join(row) + r" \\" for row in [[_latex(column.label) for column in view.shown], *rows]]
+    lines = [" & ".join(row) + r" \\" for row in [[_latex(_head(column)) for column in view.shown], *rows]]
     begin, end = rf"\begin{{tabular}}{{{kinds}}}", r"\end{tabular}"
     return "\n".join([begin, r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", end, ""])
 
@@ -145,6 +146,8 @@ def _text(view: BoardView, column: TableColumn, row: int) -> str:
         return f"{value * 100:.2f}"
     if column.kind is Kind.PERCENT:
         return f"{value}%"
+    if column.kind is Kind.MEASURED and isinstance(value, float):
+        return measured_text(value)
     return f"{value:,.0f}" if column.kind is Kind.MEMORY else f"{value:,}"
 
 
@@ -177,13 +180,30 @@ def _row_dict(view: BoardView, row: int) -> dict[str, Any]:
         "memory_mb": values["memory"],
         "memory_dtype": model.memory_dtype,
         "parameters": values["parameters"],
+        "active_parameters": values["active_parameters"],
         "dimensions": values["dimensions"],
+        "index_bytes": values["index_bytes"],
         "max_tokens": values["max_tokens"],
+        "licence": model.licence,
+        "open_weights": model.open_weights,
+        "training_code": model.training_code,
+        "training_data": model.training_data,
+        "citation": model.citation,
+        "release_date": model.release_date,
+        "measured": [asdict(found) for found in model.measured],
         "mean_task": values["mean_task"],
         "mean_task_type": values["mean_task_type"],
         "task_types": {column.group: column.values[row] for column in type_columns(view)},
         "tasks": {column.label: column.values[row] for column in task_columns(view)},
     }
+
+
+def _head(column: TableColumn) -> str:
+    """The head of a column that is read without its page: with its unit, and the device of what was measured."""
+    if column.kind not in {Kind.MEMORY, Kind.COUNT, Kind.MEASURED}:
+        return column.label
+    units = ", ".join(filter(None, (column.unit, column.device)))
+    return f"{column.label} ({units})" if units else column.label
 
 
 def _heads(column: TableColumn) -> tuple[str, ...]:
@@ -194,11 +214,11 @@ def _heads(column: TableColumn) -> tuple[str, ...]:
         case Kind.MODEL:
             return ("Model", "Variant", "Revision")
         case Kind.MEMORY:
-            return ("Memory (MB)", "Memory dtype")
+            return (_head(column), f"{column.label} dtype")
         case Kind.TYPE:
             return (f"Mean ({column.group})",)
         case _:
-            return (column.label,)
+            return (_head(column),)
 
 
 def _values(view: BoardView, column: TableColumn, row: int) -> tuple[Value, ...]:

@@ -1,6 +1,6 @@
 """How a board is looked at: sort and filters, read once from the address; they also build the links."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
@@ -14,7 +14,7 @@ from app.errors import Invalid
 FILTER_LENGTH = 200
 MOST_CHOICES = 500
 
-_NO_FILTERS = {"sort", "pin", "show", "column", "dense"}
+_NO_FILTERS = {"sort", "pin", "show", "column", "dense", "device"}
 
 Choices = Annotated[tuple[Annotated[str, Field(max_length=FILTER_LENGTH)], ...], Field(max_length=MOST_CHOICES)]
 Count = Annotated[int | None, BeforeValidator(lambda text: parse_count(text) if isinstance(text, str) else text)]
@@ -48,6 +48,7 @@ class Look(BaseModel):
     min_tokens: Count = Field(None, ge=0)
     show: Literal["summary", "quality", "cost", "everything"] = Field("summary", description="which columns")
     column: Choices = Field((), description="columns by key, in this order, instead of those")
+    device: str = Field("", max_length=FILTER_LENGTH, description="whose measured figures are shown")
     dense: bool = Field(False, description="rows of less height")
     pin: Choices = Field((), description="keys of the models that stand first")
 
@@ -146,6 +147,8 @@ class BoardLinks:
 def parse_look(parameters: Iterable[tuple[str, str]]) -> Look:
     """Read a look from an address. Empty parameters count as absent; of a doubled one that takes one value the last.
 
+    `left=KEY` and `right=KEY` are what the buttons of a form add: that one of `column` changes places with a neighbour.
+
     Raises:
         Invalid: a parameter or a value that does not exist; the message says which do.
     """
@@ -156,6 +159,8 @@ def parse_look(parameters: Iterable[tuple[str, str]]) -> Look:
             given[name] = (*given.get(name, ()), *filter(None, [value]))
         elif value.strip():
             given[name] = value
+    for name, places in (("left", -1), ("right", 1)):
+        given["column"] = _moved(given.get("column", ()), given.pop(name, ""), places)
     if unknown := [name for name in given if name not in Look.model_fields]:
         raise _invalid(
             f"A board has no filter {unknown[0][:FILTER_LENGTH]!r}. There are: {', '.join(Look.model_fields)}."
@@ -164,6 +169,15 @@ def parse_look(parameters: Iterable[tuple[str, str]]) -> Look:
         return Look(**given)
     except ValidationError as error:
         raise _invalid(_words(error.errors()[0])) from error
+
+
+def _moved(keys: Sequence[str], key: str, places: int) -> tuple[str, ...]:
+    """The keys, one of them so many places further; what is not there or has no room stays."""
+    order = list(dict.fromkeys(keys))
+    if key in order and 0 <= (place := order.index(key) + places) < len(order):
+        order.remove(key)
+        order.insert(place, key)
+    return tuple(order)
 
 
 def _words(problem: Mapping[str, Any]) -> str:

@@ -6,20 +6,33 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from app.core.pareto import pareto_frontier
 from app.core.units import short_count
 from app.db.queries.boards import BoardModel
 from app.errors import Invalid, NotFound
 from app.services.board_look import FILTER_LENGTH, Look
-from app.services.board_view import BoardView
-from app.services.table_columns import Kind, TableColumn, type_names
+from app.services.board_view import BoardView, type_columns
+from app.services.table_columns import (
+    MEASURED_FACTS,
+    Kind,
+    TableColumn,
+    Value,
+    measured_on,
+    measured_text,
+    type_names,
+)
 
 DEFAULT_SCORE: Final = "mean_task"
+FEWEST_TYPES: Final = 3
+"""A radar needs so many axes."""
+_MOST_PINNED, _MOST_BY_RANK = 6, 5
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """What scores are drawn against; less is better.
+    """What scores are drawn against.
 
     Attributes:
         key: in the address.
@@ -28,6 +41,8 @@ class Axis:
         text: such a value for people.
         ticks: the base of the logarithmic scale, 10 or 2; 0 for days.
         frontier: what it means to be on the frontier.
+        device: what measured values were measured on, else "".
+        more_is_better: else less is.
     """
 
     key: str
@@ -37,11 +52,14 @@ class Axis:
     text: Callable[[float], str]
     ticks: int
     frontier: str
+    device: str = ""
+    more_is_better: bool = False
 
     @property
     def title(self) -> str:
-        """Label and unit."""
-        return f"{self.label} ({self.unit})" if self.unit else self.label
+        """Label, unit and device."""
+        units = ", ".join(filter(None, (self.unit, self.device)))
+        return f"{self.label} ({units})" if units else self.label
 
 
 def _positive(value: float | None) -> float | None:
@@ -99,6 +117,29 @@ AXES: Final = {
 """By key, the first is the one that is shown when none is asked for."""
 
 
+def _measured_axis(key: str, label: str, unit: str, better: str, device: str) -> Axis:
+    fact = MEASURED_FACTS[key]
+
+    def value(model: BoardModel) -> float | None:
+        found = measured_on(model, device)
+        return None if found is None else _positive(fact(found))
+
+    more = key == "documents_per_second"
+    return Axis(key, label, unit, value, measured_text, 10, _BETTER.format(better), device, more)
+
+
+def axes_of(view: BoardView) -> dict[str, Axis]:
+    """The axes of a board's charts by key: what was measured too, on the one device that the view shows."""
+    if not view.device:
+        return AXES
+    measured = (
+        _measured_axis("query_p50", "Query latency p50", "ms", "faster", view.device),
+        _measured_axis("documents_per_second", "Documents a second", "", "faster", view.device),
+        _measured_axis("peak_memory", "Peak memory", "MB", "smaller", view.device),
+    )
+    return AXES | {axis.key: axis for axis in measured}
+
+
 class ScorePoint(NamedTuple):
     """A model in a chart. `rank` is None without one; `score` is 0 to 1 for most metrics."""
 
@@ -107,6 +148,7 @@ class ScorePoint(NamedTuple):
     x: float
     score: float
     on_frontier: bool
+    pinned: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,16 +169,16 @@ class ScorePoints:
     without_score: int
 
 
-def find_axis(key: str) -> Axis:
+def find_axis(view: BoardView, key: str) -> Axis:
     """The axis of that key.
 
     Raises:
-        NotFound: there is none.
+        NotFound: this board has none.
     """
-    axis = AXES.get(key)
-    if axis is None:
-        raise NotFound(f"There is no chart {key[:FILTER_LENGTH]!r}. There are: {', '.join(AXES)}.")
-    return axis
+    axes = axes_of(view)
+    if key not in axes:
+        raise NotFound(f"This board has no chart {key[:FILTER_LENGTH]!r}. There are: {', '.join(axes)}.")
+    return axes[key]
 
 
 def chosen_score(look: Look) -> str:
@@ -177,14 +219,16 @@ def score_points(view: BoardView, axis: Axis) -> ScorePoints:
     column = next(column for column in view.columns if column.key == chosen)
     ranks = view.standings.ranks.tolist()
     xs = [axis.value(view.model(row)) for row in range(len(view.models))]
-    scores = [value if isinstance(value, float) else None for value in column.values]
-    on = pareto_frontier(_floats(xs), _floats(scores)).tolist()
+    scores = [_score(value) for value in column.values]
+    costs = np.array(xs, np.float64)  # NaN for None
+    on = pareto_frontier(-costs if axis.more_is_better else costs, np.array(scores, np.float64)).tolist()
+    pinned = frozenset(view.pinned)
 
     def point(row: int) -> ScorePoint | None:
         x, score = xs[row], scores[row]
         if x is None or score is None:
             return None
-        return ScorePoint(view.model(row), ranks[row] or None, x, score, on[row])
+        return ScorePoint(view.model(row), ranks[row] or None, x, score, on[row], row in pinned)
 
     points = tuple(filter(None, map(point, view.order)))
     frontier = sorted(filter(None, (point(row) for row, is_on in enumerate(on) if is_on)), key=lambda one: one.x)
@@ -192,5 +236,26 @@ def score_points(view: BoardView, axis: Axis) -> ScorePoints:
     return ScorePoints(axis, column, points, tuple(frontier), without_x, len(view.order) - len(points) - without_x)
 
 
-def _floats(values: list[float | None]) -> list[float]:
-    return [math.nan if value is None else value for value in values]
+class TypeProfile(NamedTuple):
+    """A model's mean on each task type; None where one is missing."""
+
+    model: BoardModel
+    rank: int | None
+    means: tuple[float | None, ...]
+
+
+def type_profiles(view: BoardView) -> tuple[TypeProfile, ...]:
+    """The means by type of the pinned models, at most six, else of the first five by rank; none of one without any."""
+    ranks = view.standings.ranks.tolist()
+    ranked = sorted((row for row in view.order if ranks[row]), key=lambda row: ranks[row])
+    rows = view.pinned[:_MOST_PINNED] or ranked[:_MOST_BY_RANK]
+    columns = type_columns(view)
+    found = (
+        TypeProfile(view.model(row), ranks[row] or None, tuple(_score(column.values[row]) for column in columns))
+        for row in rows
+    )
+    return tuple(profile for profile in found if any(mean is not None for mean in profile.means))
+
+
+def _score(value: Value) -> float | None:
+    return value if isinstance(value, float) else None

@@ -1,6 +1,7 @@
 """What a look shows of a board: the datasets and models that pass its filters, ranked anew, in order, as columns."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,10 +17,12 @@ from app.services.board_look import Look
 from app.services.table_columns import (
     FACTS,
     FIXED_COLUMNS,
+    MEASURED_FACTS,
     Kind,
     TableColumn,
     Value,
     chosen_columns,
+    measured_on,
     type_names,
 )
 
@@ -40,6 +43,7 @@ class BoardView:
         columns: of the table, with a value for each of `models`.
         order: the rows to show, as places in `models`; the pinned ones first.
         pinned: those of `order` that stand first because the look pins them.
+        device: what the measured columns show, "" where no model of the board was measured.
     """
 
     board: Board
@@ -51,6 +55,7 @@ class BoardView:
     columns: tuple[TableColumn, ...]
     order: tuple[int, ...]
     pinned: tuple[int, ...]
+    device: str
 
     def model(self, row: int) -> BoardModel:
         """The model at a place in `models`."""
@@ -80,8 +85,9 @@ def view_board(board: Board, look: Look) -> BoardView:
     """Filter, rank and order.
 
     Raises:
-        Invalid: the look sorts by a column that this board has not.
+        Invalid: the look sorts by a column or asks for a device that this board has not.
     """
+    device = _device(board, look)
     datasets = np.flatnonzero([_counts(column, look) for column in board.columns])
     zero_shot = zero_shot_percents(board.trained_on[:, datasets], board.training_known)
     whole: list[bool] = np.logical_not(np.isnan(board.means.complete[:, datasets]).any(axis=1)).tolist()
@@ -95,7 +101,7 @@ def view_board(board: Board, look: Look) -> BoardView:
     chosen = [board.columns[place] for place in datasets]
     ranked = standings(means, [column.task_type for column in chosen])
     columns = (
-        *_fixed(board, models, ranked, zero_shot[models]),
+        *_fixed(board, models, ranked, zero_shot[models], device),
         *(_type_column(name, values, chosen) for name, values in ranked.types.items()),
         *(
             _task_column(column, int(place), known(means.complete[:, number]))
@@ -114,7 +120,14 @@ def view_board(board: Board, look: Look) -> BoardView:
         columns,
         order=(*pinned, *(row for row in order if row not in pinned)),
         pinned=pinned,
+        device=device,
     )
+
+
+def devices_of(board: Board) -> tuple[str, ...]:
+    """What models of a board were measured on, the device of the most models first, then by name."""
+    counts = Counter(found.device for model in board.models for found in model.measured)
+    return tuple(sorted(counts, key=lambda device: (-counts[device], device)))
 
 
 def known(values: NDArray[np.float64]) -> list[float | None]:
@@ -138,6 +151,15 @@ def group_by_type(columns: Iterable[TableColumn]) -> Mapping[str, tuple[TableCol
     for column in columns:
         groups[column.group] = (*groups.get(column.group, ()), column)
     return groups
+
+
+def _device(board: Board, look: Look) -> str:
+    """The one that the look asks for, else the first; "" on a board without any."""
+    devices = devices_of(board)
+    if look.device and look.device not in devices:
+        there_are = f"There are: {'; '.join(devices)}." if devices else "No model of this board has been measured yet."
+        raise Invalid(f"Nothing was measured on a device {look.device!r}. {there_are}", code="unknown_device")
+    return look.device or next(iter(devices), "")
 
 
 def _counts(column: BoardColumn, look: Look) -> bool:
@@ -208,8 +230,10 @@ def _sortable(value: Value) -> Any:
     return value.casefold() if isinstance(value, str) else value
 
 
-def _fixed(board: Board, models: Integers, ranked: Standings, zero_shot: Integers) -> Iterator[TableColumn]:
-    """`FIXED_COLUMNS` with their values."""
+def _fixed(
+    board: Board, models: Integers, ranked: Standings, zero_shot: Integers, device: str
+) -> Iterator[TableColumn]:
+    """`FIXED_COLUMNS` with their values; the measured ones only where there is a device, which their help names."""
     rows = [board.models[place] for place in models.tolist()]
     values: dict[str, Sequence[Value]] = {
         "rank": [rank or None for rank in ranked.ranks.tolist()],
@@ -219,7 +243,14 @@ def _fixed(board: Board, models: Integers, ranked: Standings, zero_shot: Integer
         "mean_task_type": known(ranked.mean_task_type),
         **{key: [fact(model) for model in rows] for key, fact in FACTS.items()},
     }
-    return (replace(column, values=values[column.key]) for column in FIXED_COLUMNS)
+    figures = [measured_on(model, device) for model in rows]
+    for column in FIXED_COLUMNS:
+        if column.kind is not Kind.MEASURED:
+            yield replace(column, values=values[column.key])
+        elif device:
+            fact = MEASURED_FACTS[column.key]
+            found = [None if figure is None else fact(figure) for figure in figures]
+            yield replace(column, values=found, help=f"{column.help} Measured on {device}.", device=device)
 
 
 def _type_column(name: str, values: NDArray[np.float64], columns: Sequence[BoardColumn]) -> TableColumn:
@@ -228,8 +259,8 @@ def _type_column(name: str, values: NDArray[np.float64], columns: Sequence[Board
     return TableColumn(
         f"type:{name}",
         short,
-        f"{title}: mean over the {count} {'dataset' if count == 1 else 'datasets'} of this type; none when "
-        "one is missing.",
+        f"{title}: mean over the {count} {'dataset' if count == 1 else 'datasets'} of this type, times 100, higher "
+        "is better; none when one is missing.",
         Kind.TYPE,
         known(values),
         unit="mean",
@@ -242,7 +273,7 @@ def _task_column(column: BoardColumn, place: int, values: Sequence[Value]) -> Ta
     return TableColumn(
         f"task:{column.slug}",
         column.name,
-        f"{title}: {column.metric}, times 100.",
+        f"{title}: {column.metric}, times 100; higher is better.",
         Kind.TASK,
         values,
         unit=short,

@@ -21,6 +21,9 @@ _FACTS = {
     "memory_mb": "memory_usage_mb",
     "licence": "license",
     "open_weights": "open_weights",
+    "training_code": "public_training_code",
+    "training_data": "public_training_data",
+    "citation": "citation",
     "release_date": "release_date",
     "training_datasets": "training_datasets",
     "kinds": "model_type",
@@ -85,9 +88,17 @@ def _model(name: str, revision: str, facts: Mapping[str, Any]) -> BoardModel:
         memory_mb=facts["memory_mb"],
         licence=facts["licence"],
         open_weights=facts["open_weights"],
+        training_code=_public(facts["training_code"]),
+        training_data=_public(facts["training_data"]),
+        citation=_public(facts["citation"]),
         release_date=facts["release_date"],
         kinds=tuple(facts["kinds"] or ()),
     )
+
+
+def _public(stated: str | bool | None) -> bool | None:
+    """Whether something is public: where it is, or just whether it is; without words nothing is known."""
+    return None if stated in {None, ""} else bool(stated)
 
 
 def _means(means: Sequence[ImportedMean], rows: Mapping[int, int], tasks: Sequence[ImportedColumn]) -> DatasetMeans:

@@ -7,9 +7,9 @@ from typing import Any
 from app.core.units import short_count
 from app.db.queries.boards import Board
 from app.services.board_look import BoardLinks
-from app.services.board_view import BoardView, full_name
+from app.services.board_view import BoardView, devices_of, full_name
 from app.services.compare import FEWEST, MOST, compare_address
-from app.services.table_columns import Kind, type_names
+from app.services.table_columns import Kind, TableColumn, type_names
 
 Choice = tuple[str, str]
 """A value in the address, and its label."""
@@ -29,6 +29,22 @@ class FilterChoices:
     def short(value: int | None) -> str:
         """A count as people type it, such as 1.5B; "" for none."""
         return "" if value is None else short_count(value)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnChoices:
+    """What the panel of columns offers; rank and model stand always and first.
+
+    Attributes:
+        shown: the columns that are, in their order.
+        others: those that could be.
+        devices: what models of the board were measured on; `device` is the one whose figures are shown.
+    """
+
+    shown: tuple[Choice, ...]
+    others: tuple[Choice, ...]
+    devices: tuple[str, ...]
+    device: str
 
 
 def filter_choices(board: Board) -> FilterChoices:
@@ -73,18 +89,20 @@ def pin_chips(view: BoardView, links: BoardLinks) -> tuple[Choice, ...]:
     return tuple(chips)
 
 
-def column_choices(view: BoardView) -> tuple[tuple[str, str, bool], ...]:
-    """Key, label and whether it is shown, of every column but rank and model: those stand always."""
-    shown = {column.key for column in view.shown}
-    return tuple(
-        (
-            column.key,
-            f"{column.label} mean" if column.kind is Kind.TYPE else column.label,
-            column.key in shown,
-        )
-        for column in view.columns
-        if column.kind not in {Kind.RANK, Kind.MODEL}
+def column_choices(view: BoardView) -> ColumnChoices:
+    """What there is to show."""
+    always, shown = view.shown[:2], view.shown[2:]
+    others = [column for column in view.columns if column not in (*always, *shown)]
+    return ColumnChoices(
+        shown=tuple((column.key, _column_name(column)) for column in shown),
+        others=tuple((column.key, _column_name(column)) for column in others),
+        devices=devices_of(view.board),
+        device=view.device,
     )
+
+
+def _column_name(column: TableColumn) -> str:
+    return column.label if column.kind is Kind.TASK else column.title
 
 
 def compare_button(view: BoardView) -> Choice | None:

@@ -6,7 +6,7 @@ takes twenty times as long. Whatever is not a number is escaped.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 from zlib import crc32
 
@@ -18,10 +18,11 @@ from app.core.units import short_count
 from app.db.queries.boards import BoardModel
 from app.services.board_look import BoardLinks
 from app.services.board_view import BoardView, group_by_type, task_columns, type_columns
-from app.services.table_columns import Kind, TableColumn, Value, type_names
+from app.services.table_columns import Kind, TableColumn, Value, measured_text, type_names
 from app.web.templating import environment, number, score
 
 HEAT_LEVELS: Final = 10
+_WHOLE_TEXT: Final = 16
 _TINTS: Final = [[f"num{' best' if best else ''} h{heat}" for heat in range(HEAT_LEVELS)] for best in (False, True)]
 
 
@@ -100,6 +101,7 @@ def _rank(value: Value) -> str | Markup:
 
 
 _MISSING: Final = Markup('<td class="num">{}</td>').format(_dash("no value"))
+_UNMEASURED: Final = Markup('<td class="num">{}</td>').format(_dash("not measured"))
 _MISSING_TEXT: Final = Markup("<td>{}</td>").format(_dash("not known"))
 _INCOMPLETE: Final = _dash("incomplete")
 _UNKNOWN: Final = Markup('<td class="num"><span class="dash">NA</span></td>')
@@ -141,10 +143,23 @@ def _counts(view: BoardView, column: TableColumn) -> Iterator[str]:
             yield f'<td class="num">{number(value)}</td>'
 
 
+def _measured(view: BoardView, column: TableColumn) -> Iterator[str]:
+    for row in view.order:
+        value = column.values[row]
+        yield f'<td class="num">{measured_text(value)}</td>' if isinstance(value, float) else _UNMEASURED
+
+
 def _texts(view: BoardView, column: TableColumn) -> Iterator[str]:
     for row in view.order:
         value = column.values[row]
-        yield _MISSING_TEXT if value is None else f"<td>{escape(value)}</td>"
+        yield _MISSING_TEXT if value is None else _text(str(value))
+
+
+@lru_cache(4096)
+def _text(value: str) -> str:
+    """A long text, such as the address of a licence, is cut to see and whole on hover."""
+    title = Markup(' title="{}"').format(value) if len(value) > _WHOLE_TEXT else ""
+    return f'<td class="text"{title}>{escape(value)}</td>'
 
 
 def _scores(view: BoardView, column: TableColumn) -> Iterator[str]:
@@ -208,6 +223,7 @@ _DRAWN: Final[dict[Kind, Callable[[BoardView, TableColumn], Iterator[str]]]] = {
     Kind.PERCENT: _percents,
     Kind.MEMORY: _memories,
     Kind.COUNT: _counts,
+    Kind.MEASURED: _measured,
     Kind.TEXT: _texts,
     Kind.MEAN: _scores,
     Kind.TYPE: _scores,

@@ -3,9 +3,17 @@
 from dataclasses import dataclass
 from typing import Final
 
+from app.services.board_languages import LANGUAGE
 from app.services.board_look import Look
 
-_LABELS: Final = {"": "Summary", "/tasks": "Tasks", "/charts": "Charts", "/public": "Public", "/info": "Info"}
+_LABELS: Final = {
+    "": "Summary",
+    "/tasks": "Tasks",
+    "/languages": "Languages",
+    "/charts": "Charts",
+    "/public": "Public",
+    "/info": "Info",
+}
 """By the address behind that of the board."""
 _WHOLE: Final = {"/public", "/info"}
 """Those that show the whole board, whatever the look."""
@@ -26,8 +34,13 @@ class Tab:
 
 
 def board_tabs(slug: str, current: str, look: Look) -> tuple[Tab, ...]:
-    """The tabs of a board; `current` is an address behind that of the board, and filters go along."""
+    """The tabs of a board; `current` is an address behind that of the board.
+
+    Filters go along, and so does the order where a tab has it.
+    """
+    elsewhere = look.without("sort") if look.key.startswith(LANGUAGE) else look
+    looks = dict.fromkeys(_WHOLE, Look()) | {"/languages": look}
     return tuple(
-        Tab(label, (Look() if tab in _WHOLE else look).at(f"/boards/{slug}{tab}"), tab == current)
+        Tab(label, looks.get(tab, elsewhere).at(f"/boards/{slug}{tab}"), tab == current)
         for tab, label in _LABELS.items()
     )

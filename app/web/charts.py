@@ -39,6 +39,8 @@ _QUIET: Final = {"hoverinfo": "skip"}
 def score_figure(chart: ScorePoints, file_name: str) -> Figure:
     """Scores against an attribute: shape and colour say whether weights are open, size how many parameters.
 
+    A wide ring marks what is pinned.
+
     Args:
         chart: its points.
         file_name: of the image that people download, without its ending.
@@ -56,6 +58,7 @@ def score_figure(chart: ScorePoints, file_name: str) -> Figure:
         ),
         *(_size_key(short_count(size), _size(size)) for size in sizes),
         *([_size_key("unknown", _UNSIZED)] if unsized else []),
+        *([_pins(pinned, axis)] if (pinned := [point for point in chart.points if point.pinned]) else []),
         _names(chart),
     ]
     return {
@@ -126,6 +129,24 @@ def _markers(points: Sequence[ScorePoint], look: tuple[str, str, str], axis: Axi
     }
 
 
+def _pins(points: Sequence[ScorePoint], axis: Axis) -> Figure:
+    """A ring with some room around each pinned model."""
+    return {
+        **_QUIET,
+        "type": "scatter",
+        "mode": "markers",
+        "name": "pinned",
+        "x": [_place(axis, point.x) for point in points],
+        "y": [_hundredfold(point.score) for point in points],
+        "marker": {
+            "symbol": "circle-open",
+            "color": "--ink",
+            "size": [_size(_size_of(point)) + 10 for point in points],
+            "line": {"width": 2},
+        },
+    }
+
+
 def _score_words(point: ScorePoint, axis: Axis, score: str) -> str:
     rank = f", rank {point.rank}" if point.rank else ""
     lines = [
@@ -139,21 +160,23 @@ def _score_words(point: ScorePoint, axis: Axis, score: str) -> str:
 
 
 def _frontier_line(chart: ScorePoints) -> Figure:
-    """Steps through the frontier, on to the last point: what lies below them is beaten."""
-    points = chart.frontier
+    """Steps through the frontier, on to the last point on the dearer side: what lies below them is beaten."""
+    points, more = chart.frontier, chart.axis.more_is_better
     xs, ys = [point.x for point in points], [_hundredfold(point.score) for point in points]
     if points:
-        xs.append(max(point.x for point in (*points, *chart.points)))
-        ys.append(ys[-1])
+        everywhere = [point.x for point in (*points, *chart.points)]
+        xs = [min(everywhere), *xs] if more else [*xs, max(everywhere)]
+        ys = [ys[0], *ys] if more else [*ys, ys[-1]]
     steps = _line([_place(chart.axis, x) for x in xs], ys)
-    steps["line"]["shape"] = "hv"
+    steps["line"]["shape"] = "vh" if more else "hv"
     return {**_QUIET, **steps, "name": "Pareto frontier"}
 
 
 def _names(chart: ScorePoints) -> Figure:
-    """Names beside the frontier, where there is room: above and left of it there is no point."""
+    """Names of what is pinned, and beside the frontier, where there is room: beyond it there is no point."""
     heights = [_hundredfold(point.score) for point in chart.points]
-    on = sorted((point for point in chart.points if point.on_frontier), key=lambda point: -point.score)
+    named = (point for point in chart.points if point.on_frontier or point.pinned)
+    on = sorted(named, key=lambda point: (not point.pinned, -point.score))
     middle = _middle(chart)
     names = [
         (
@@ -171,7 +194,8 @@ def _middle(chart: ScorePoints) -> float:
     """Left of it a name stands at the right of its point, or it would leave the chart."""
     xs = [point.x for point in chart.points] or [1.0]
     low, high = min(xs), max(xs)
-    return low * (high / low) ** 0.3 if chart.axis.ticks else low + (high - low) * 0.3
+    share = 0.7 if chart.axis.more_is_better else 0.3
+    return low * (high / low) ** share if chart.axis.ticks else low + (high - low) * share
 
 
 def _size_of(point: ScorePoint) -> float | None:
@@ -262,10 +286,16 @@ def _text(names: Iterable[tuple[Any, float, str, str]], room: float) -> Figure:
 
 def _x_axis(axis: Axis, values: Sequence[float]) -> Figure:
     """A logarithmic axis with its ticks, or one of days."""
+    title = label(_cut(axis.title, _HOVER_LENGTH))
     if not axis.ticks:
-        return _axis(axis.title) | {"type": "date"}
+        return _axis(title) | {"type": "date"}
     ticks = _ticks(values, axis.ticks)
-    return _axis(axis.title) | {"type": "log", "tickvals": ticks, "ticktext": [axis.text(tick) for tick in ticks]}
+    return _axis(title) | {"type": "log", "tickvals": ticks, "ticktext": [_whole(axis.text(tick)) for tick in ticks]}
+
+
+def _whole(text: str) -> str:
+    """1.00 -> 1, 0.50 -> 0.5."""
+    return text.rstrip("0").removesuffix(".") if "." in text else text
 
 
 def _ticks(values: Iterable[float], base: int, most: int = 8) -> list[float]:

@@ -1,19 +1,19 @@
-// Plotly draws each <script data-chart>; a colour in it names a CSS variable, so that either theme has its own.
+// Plotly draws each <script data-chart>. A colour in it names a CSS variable: themes and paper differ.
 (() => {
   "use strict";
 
   function draw() {
-    for (const source of document.querySelectorAll("[data-chart]")) {
-      const { data, layout, config } = JSON.parse(source.textContent, (key, value) => {
+    for (const el of document.querySelectorAll("[data-chart]")) {
+      const { data, layout, config } = JSON.parse(el.textContent, (key, value) => {
         if (!/color$/.test(key)) return value;
-        source.style.color = `var(${value})`;
-        return getComputedStyle(source).color;
+        el.style.color = `var(${value})`;
+        return getComputedStyle(el).color;
       });
-      Plotly.react(source.nextElementSibling, data, layout, config);
+      Plotly.react(el.nextElementSibling, data, layout, config);
     }
   }
 
   draw();
   document.documentElement.addEventListener("themechange", draw);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  for (const media of ["print", "(prefers-color-scheme: dark)"]) matchMedia(media).addEventListener("change", draw);
 })();

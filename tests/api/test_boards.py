@@ -5,7 +5,7 @@ import json
 import pytest
 
 from app.db.session import Database
-from tests.board_world import World
+from tests.board_world import CPU, GPU, World
 from tests.conftest import Browser
 
 BOARDS = "/api/v1/boards"
@@ -51,6 +51,21 @@ def test_a_board_at_full_precision(as_viewer: Browser, slug: str) -> None:
     assert board["models"][0]["tasks"] == {"pairs": 0.9, "articles": 0.75}
     assert board["models"][1]["task_types"] == {"STS": 0.95, "Retrieval": None}
     assert board["models"][1]["mean_task"] is None
+
+
+def test_what_was_measured_names_its_device(as_viewer: Browser, world: World) -> None:
+    slow, other, _ = as_viewer.get(f"{BOARDS}/{world.measured()}").json()["models"]
+    assert [(one["device"], one["query_p50_ms"]) for one in slow["measured"]] == [(CPU, 480.0), (GPU, 12.25)]
+    assert other["measured"] == []
+
+
+def test_how_open_a_model_is(as_viewer: Browser, world: World) -> None:
+    world.dataset("a")
+    facts = {"licence": "mit", "open_weights": True, "training_data": "public", "release_date": "2024-05-01"}
+    world.run(world.model("acme/m", dimensions=384, **facts), "a", 0.5)
+    (row,) = as_viewer.get(f"{BOARDS}/{world.board('a')}").json()["models"]
+    shown = facts | {"training_data": True, "training_code": None, "citation": None, "index_bytes": 1536}
+    assert {key: row[key] for key in shown} == shown
 
 
 def test_a_board_is_made_changed_and_deleted(as_admin: Browser, world: World) -> None:

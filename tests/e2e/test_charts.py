@@ -1,58 +1,16 @@
 """The charts in a browser: drawn under the CSP in both themes, saved as an image, beside a table, without a fault."""
 
-import os
-import subprocess
-import sys
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from app.db.session import Database
-from app.db.tables import Role
-from app.http.identity import cookie_name
-from app.services import accounts
-from app.settings import Settings
-from tests import factories
 from tests.board_world import World
-from tests.e2e.house import ROOT, free_port, until
 
 pytestmark = pytest.mark.browser
 
 EVIL = "acme/</script><b>&amp; نموذج"
-
-
-@pytest.fixture
-def address(settings: Settings) -> Iterator[str]:
-    """The web alone, on the test's house."""
-    port = free_port()
-    environment = {**os.environ, "TOUCHSTONE_DATA_DIR": str(settings.data_dir), "TOUCHSTONE_DEMO": "0"}
-    log = settings.data_dir.with_name("web.log")
-    with log.open("wb") as output:
-        web = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", "serve", "--port", str(port)],
-            cwd=ROOT,
-            env=environment,
-            stdout=output,
-            stderr=output,
-        )
-
-    def answers() -> bool:
-        assert web.poll() is None, log.read_text()
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5):
-                return True
-        except urllib.error.URLError:
-            return False
-
-    try:
-        until(answers, seconds=60, what="the web to answer")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        web.terminate()
-        web.wait(timeout=20)
 
 
 @pytest.fixture
@@ -71,15 +29,6 @@ def boards(database: Database) -> tuple[str, str]:
     return world.board("pairs", name="Ours"), world.board("articles", name="<i>Theirs</i>")
 
 
-@pytest.fixture
-def signed_in(page: Page, address: str, settings: Settings, database: Database) -> Page:
-    with database.session() as session:
-        person = factories.person(session, "viewer", Role.VIEWER)
-        token = accounts.open_session(session, person.id, days=1)
-    page.context.add_cookies([{"name": cookie_name(settings), "value": token, "url": address}])
-    return page
-
-
 def colours(page: Page, selector: str, name: str) -> set[str]:
     """What the first theme-dependent things of the chart are painted in."""
     found = page.locator(selector).evaluate_all(f"all => all.map((one) => getComputedStyle(one).{name})")
@@ -95,7 +44,7 @@ def test_charts_are_drawn_in_both_themes_beside_their_table(
         page.goto(f"{address}/boards/{boards[0]}/charts{axis}")
         expect(page.locator(".chart .legend")).to_contain_text("Pareto frontier")
         expect(points.first).to_be_visible()
-        expect(page.locator("tbody tr")).to_have_count(4)
+        expect(page.locator(".chart-split tbody tr")).to_have_count(4)
     page.goto(f"{address}/boards/{boards[0]}/charts")
     expect(page.locator(".chart .textpoint").last).to_be_visible()
     light = colours(page, ".chart .points path", "fill")

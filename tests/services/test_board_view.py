@@ -1,23 +1,25 @@
 """A board: what is read of it, what a look shows of it, and its downloads."""
 
 import csv
+import doctest
 import io
 import json
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 import pytest
+from sqlalchemy import delete
 
 from app.db.queries.boards import Board, RunMark, list_boards
 from app.db.session import Database
-from app.db.tables import JobState
+from app.db.tables import JobState, Measurement
 from app.errors import Invalid
-from app.services import benchmarks
-from app.services.board_export import as_csv, as_latex, as_markdown, board_dict, board_text
+from app.services import benchmarks, table_columns
+from app.services.board_export import as_csv, as_dict, as_latex, as_markdown, board_dict, board_text
 from app.services.board_look import BoardLinks, Look, parse_look
-from app.services.board_view import BoardView, task_columns, view_board
+from app.services.board_view import BoardView, devices_of, task_columns, view_board
 from app.services.boards import load_board
-from tests.board_world import NOW, World, counted_statements
+from tests.board_world import CPU, GPU, NOW, World, counted_statements
 
 
 @pytest.fixture
@@ -172,7 +174,7 @@ class TestReadModel:
             counts.append(len(statements))
             for number in range(5):
                 world.run(world.model(f"acme/more-{round_}-{number}"), "pairs", 0.5)
-        assert counts == [6, 6]
+        assert counts == [7, 7]
 
     def test_the_list_of_boards(self, world: World) -> None:
         world.full()
@@ -323,8 +325,9 @@ class TestColumns:
         def keys(query: str) -> list[str]:
             return [column.key for column in view(board, query).shown]
 
-        scores = ["type:STS", "type:Retrieval", "task:pairs", "task:articles"]
-        assert keys("")[:3] == ["rank", "model", "zero_shot"] and keys("")[-4:] == scores
+        scores = ["task:pairs", "task:articles"]
+        assert keys("")[:3] == ["rank", "model", "zero_shot"]
+        assert keys("")[-4:] == ["mean_task", "mean_task_type", *scores]
         assert keys("show=quality") == ["rank", "model", "zero_shot", "mean_task", "mean_task_type", *scores]
         assert {"index_bytes", "licence", "open_weights", "release_date"} <= set(keys("show=cost"))
         assert not set(keys("show=cost")) & set(scores)
@@ -332,6 +335,20 @@ class TestColumns:
         assert keys("column=task:pairs&column=memory&column=task:pairs&column=nowhere") == [
             *("rank", "model", "task:pairs", "memory"),
         ]
+
+    def test_a_mean_stands_beside_several_datasets_of_its_type_only(self, world: World) -> None:
+        for slug, kind in (("one", "STS"), ("two", "STS"), ("alone", "Retrieval")):
+            world.dataset(slug, kind)
+        world.run(world.model("acme/m"), "one", 0.5)
+        board = load(world, world.board("one", "two", "alone"))
+        for query, types in (
+            ("", ["type:STS"]),
+            ("show=quality", ["type:STS"]),
+            ("show=everything", ["type:STS", "type:Retrieval"]),
+            ("dataset=one", []),
+            ("column=type:Retrieval&column=task:alone", ["type:Retrieval"]),
+        ):
+            assert [column.key for column in view(board, query).shown if column.key.startswith("type:")] == types
 
     def test_a_summary_of_many_datasets_leaves_them_to_their_tab(self, world: World) -> None:
         slugs = [f"set-{number}" for number in range(16)]
@@ -358,11 +375,115 @@ class TestColumns:
         assert values["release_date"] == ["2024-05-01", None, None]
         assert values["active_parameters"] == [None, 5, None]
 
+    def test_how_open_a_model_is(self, world: World) -> None:
+        world.dataset("a")
+        open_ = {"training_code": "https://example.org/code", "training_data": "public", "citation": "@misc{m}"}
+        for name, facts in (("closed", {}), ("open", open_)):
+            world.run(world.model(f"acme/{name}", **facts), "a", 0.5)
+        found = view(load(world, world.board("a")), "sort=model&show=everything")
+        shown = {column.key: [column.values[row] for row in found.order] for column in found.shown}
+        for key in open_:
+            assert shown[key] == [None, "yes"]
+        assert [row["citation"] for row in as_dict(found)["models"]] == [None, True]
+
+    def test_buttons_move_a_column_one_place(self, world: World) -> None:
+        board = load(world, world.full())
+
+        def keys(query: str) -> list[str]:
+            found = view(board, f"column=memory&column=task:pairs&column=licence&{query}")
+            assert "left" not in found.look.at("") and "right" not in found.look.at("")
+            return [column.key for column in found.shown[2:]]
+
+        assert keys("left=licence") == ["memory", "licence", "task:pairs"]
+        assert keys("right=memory") == ["task:pairs", "memory", "licence"]
+        for nothing in ("left=memory", "right=licence", "left=nowhere", "left="):
+            assert keys(nothing) == ["memory", "task:pairs", "licence"]
+        assert view(board, "left=memory").look == Look()
+
+
+class TestMeasured:
+    KEYS = ("peak_memory", "query_p50", "query_p95", "documents_per_second")
+
+    def shown(self, world: World, query: str = "") -> dict[str, list[object]]:
+        found = view(load(world, world.measured()), f"sort=model&{query}")
+        return {column.key: [column.values[row] for row in found.order] for column in found.columns}
+
+    def test_the_device_of_the_most_models_is_shown_alone(self, world: World) -> None:
+        found = self.shown(world)
+        assert found["model"] == ["acme/fast", "acme/other", "acme/slow"]
+        assert [found[key] for key in self.KEYS] == [
+            [200.0, None, 8000.0],
+            [0.5, None, 12.25],
+            [1.0, None, 24.5],
+            [9000.0, None, 80.0],
+        ]
+
+    def test_another_device_is_asked_for(self, world: World) -> None:
+        found = self.shown(world, f"device={CPU}")
+        assert [found[key] for key in self.KEYS] == [[None, None, value] for value in (9000.0, 480.0, 960.0, 1.5)]
+
+    def test_equally_many_models_go_by_name(self, world: World) -> None:
+        slug = world.measured()
+        with world.database.session() as session:
+            session.execute(delete(Measurement).where(Measurement.device == GPU, Measurement.query_p50_ms < 1))
+        board = load(world, slug)
+        assert devices_of(board) == (CPU, GPU)
+        assert view(board).device == CPU
+
+    def test_a_filter_changes_no_device(self, world: World) -> None:
+        board = load(world, world.measured())
+        assert view(board, "q=nothing").device == view(board, "max_parameters=1").device == GPU
+        assert Look(device=GPU).filters == ()
+
+    def test_the_help_names_the_device(self, world: World) -> None:
+        found = {column.key: column for column in view(load(world, world.measured()), f"device={CPU}").columns}
+        for key in self.KEYS:
+            assert found[key].help.endswith(f"is better. Measured on {CPU}.")
+            assert found[key].device == CPU
+        assert [found[key].unit for key in self.KEYS] == ["MB", "ms", "ms", "a second"]
+        assert found["documents_per_second"].falls_first and not found["query_p50"].falls_first
+
+    def test_cost_and_everything_show_it_where_there_is_anything(self, world: World) -> None:
+        board, bare = load(world, world.measured()), load(world, world.full())
+        for preset in ("cost", "everything"):
+            assert set(self.KEYS) <= {column.key for column in view(board, f"show={preset}").shown}
+        assert not set(self.KEYS) & {column.key for column in view(board).shown}
+        assert not set(self.KEYS) & {column.key for column in view(bare, "show=everything").columns}
+
+    def test_a_device_that_measured_nothing_is_refused(self, world: World) -> None:
+        board, bare = load(world, world.measured()), load(world, world.full())
+        with pytest.raises(Invalid, match=rf"'abacus'\. There are: {GPU}; {CPU}\."):
+            view(board, "device=abacus")
+        with pytest.raises(Invalid, match="No model of this board has been measured yet"):
+            view(bare, f"device={GPU}")
+
+    def test_no_download_leaves_out_the_device(self, world: World) -> None:
+        found = view(load(world, world.measured()), "column=peak_memory&column=query_p50&column=documents_per_second")
+        heads = [f"Peak memory (MB, {GPU})", f"Query p50 (ms, {GPU})", f"Documents (a second, {GPU})"]
+        head, *lines = list(csv.reader(io.StringIO(as_csv(found), newline="")))
+        assert head[4:] == heads
+        assert [line[4:] for line in lines] == [["8000.0", "12.25", "80.0"], ["", "", ""], ["200.0", "0.5", "9000.0"]]
+        assert as_markdown(found).splitlines()[0] == f"| Rank | Model | {' | '.join(heads)} |"
+        assert "| 8,000 | 12.2 | 80.0 |" in as_markdown(found)
+        assert f"Query p50 (ms, {GPU}) &" in as_latex(found)
+        slow, other, fast = as_dict(found)["models"]
+        assert [one["device"] for one in slow["measured"]] == [CPU, GPU]
+        assert other["measured"] == []
+        assert fast["measured"] == [
+            {
+                "device": GPU,
+                "peak_memory_mb": 200.0,
+                "query_p50_ms": 0.5,
+                "query_p95_ms": 1.0,
+                "documents_per_second": 9000.0,
+            }
+        ]
+
     def test_downloads_hold_what_is_shown(self, world: World) -> None:
-        found = view(load(world, world.full()), "column=task:pairs&q=zeta")
+        found = view(load(world, world.full()), "column=task:pairs&column=type:STS&q=zeta")
         assert list(csv.reader(io.StringIO(as_csv(found), newline=""))) == [
-            ["Rank (Borda)", "Model", "Variant", "Revision", "pairs"],
-            ["2", "zeta/weak", "", "", "0.95"],
+            ["Rank (Borda)", "Model", "Variant", "Revision", "pairs", "Mean (STS)"],
+            ["2", "zeta/weak", "", "", "0.95", "0.95"],
         ]
 
 
@@ -391,7 +512,7 @@ class TestExport:
             ("3", "acme/strong", "128 d"),
         ]
         assert (lines[0]["pairs"], lines[0]["articles"], lines[0]["Mean (Task)"]) == ("0.9", "0.75", "0.825")
-        assert (lines[0]["Mean (STS)"], lines[0]["Mean (TaskType)"], lines[0]["Zero-shot"]) == ("0.9", "0.825", "50")
+        assert (lines[0]["Mean (TaskType)"], lines[0]["Zero-shot"]) == ("0.825", "50")
         assert (lines[1]["articles"], lines[1]["Mean (Task)"], lines[1]["Memory (MB)"]) == ("", "", "")
 
     def test_csv_text_is_never_a_formula_and_numbers_stay_numbers(self, world: World) -> None:
@@ -410,9 +531,9 @@ class TestExport:
         lines = as_markdown(found).splitlines()
         assert lines[1].startswith("| ---: | --- | ---: |")
         assert lines[2].startswith("| 1 | zeta/weak | 100% | — |")
-        assert lines[2].count("**95.00**") == 4 and "**" not in lines[3]
+        assert lines[2].count("**95.00**") == 3 and "**" not in lines[3]
         latex = as_latex(found)
-        assert latex.startswith("\\begin{tabular}{rlrrrrrrrrr}\n\\toprule\nRank & Model & Zero-shot &")
+        assert latex.startswith("\\begin{tabular}{rlrrrrrrrr}\n\\toprule\nRank & Model & Zero-shot &")
         assert "\\textbf{95.00}" in latex and "100\\% & ---" in latex and latex.endswith("\\end{tabular}\n")
 
     def test_hostile_names_are_text_in_every_download(self, world: World) -> None:
@@ -425,3 +546,8 @@ class TestExport:
         latex = as_latex(found)
         assert "a\\_b|c \\& 50\\% \\textbackslash{}end\\{tabular\\}" in latex
         assert "\\_\\$1\\$" in latex
+
+
+def test_the_examples() -> None:
+    tested = doctest.testmod(table_columns)
+    assert tested.attempted == 1 and not tested.failed

@@ -6,11 +6,13 @@ import re
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from app.db.session import Database
+from app.db.tables import Model
 from app.services.board_points import day
 from app.web import charts
-from tests.board_world import World, counted_statements
+from tests.board_world import CPU, GPU, World, counted_statements
 from tests.conftest import Browser
 from tests.result_files import packed, result
 from tests.upload_flow import get, text_of
@@ -70,11 +72,18 @@ def slug(world: World) -> str:
 
 
 def rows(html: str) -> list[list[str]]:
-    """The text of each cell of the body, by row."""
-    (body,) = re.findall(r"<tbody>.*?</tbody>", html)
+    """The text of each cell of the first table's body, by row."""
+    return tables(html)[0]
+
+
+def tables(html: str) -> list[list[list[str]]]:
+    """The text of each cell, by row and table."""
     return [
-        [text_of(cell) for cell in re.findall(r"<(?:td|th)\b.*?</(?:td|th)>", row)]
-        for row in re.findall(r"<tr>.*?</tr>", body)
+        [
+            [text_of(cell) for cell in re.findall(r"<(?:td|th)\b.*?</(?:td|th)>", row)]
+            for row in re.findall(r"<tr\b.*?</tr>", body)
+        ]
+        for body in re.findall(r"<tbody>.*?</tbody>", html)
     ]
 
 
@@ -89,6 +98,12 @@ def trace(html: str, name: str) -> dict[str, Any]:
     return dict(found)
 
 
+def model_keys(world: World) -> dict[str, str]:
+    """What stands for each model in addresses, by its name."""
+    with world.database.reading() as session:
+        return {name: str(key) for key, name in session.execute(select(Model.id, Model.name))}
+
+
 class TestCharts:
     def test_every_point_is_a_row(self, as_viewer: Browser, slug: str) -> None:
         html = get(as_viewer, f"/boards/{slug}/charts")
@@ -98,7 +113,7 @@ class TestCharts:
             ["5", "acme/beaten", "100M", "45.00", "— no"],
         ]
         heads = [text_of(head) for head in re.findall(r'<th scope="col".*?</th>', html)]
-        assert heads == ["Rank", "Model", "Parameters", "Mean (Task)", "Frontier"]
+        assert heads[:5] == ["Rank", "Model", "Parameters", "Mean (Task)", "Frontier"]
         assert "Not drawn: 1 without a known value of parameters, 1 without Mean (Task), which needs" in text_of(html)
 
     def test_the_figure_has_the_points_of_the_table(self, as_viewer: Browser, slug: str) -> None:
@@ -203,6 +218,21 @@ class TestCharts:
         html = text_of(get(as_viewer, f"/boards/{idle}/charts"))
         assert "No point to draw yet" in html and "1 without a known value of parameters." in html
 
+    def test_pinned_models_stand_first_and_wear_a_ring(self, as_viewer: Browser, world: World, slug: str) -> None:
+        assert "pinned" not in {one.get("name") for one in figure(get(as_viewer, f"/boards/{slug}/charts"))["data"]}
+        beaten = model_keys(world)["acme/beaten"]
+        html = get(as_viewer, f"/boards/{slug}/charts?pin={beaten}")
+        assert [row[1] for row in rows(html)] == ["acme/beaten", "acme/large", "acme/small"]
+        ring, point = trace(html, "pinned"), trace(html, "weights not stated")
+        assert (ring["x"], ring["y"]) == (point["x"], point["y"]) == ([100_000_000], [45.0])
+        assert ring["marker"]["size"][0] > point["marker"]["size"][0]
+        assert ring.get("showlegend", True) and "A wide ring marks what is pinned." in text_of(html)
+        (names,) = [one["text"] for one in figure(html)["data"] if one.get("mode") == "text"]
+        assert [name.strip() for name in names] == ["beaten", "large", "small"]
+        links = re.findall(r'class="pin" href="([^"]+)" aria-label="(\w+)"', html)
+        assert links[0] == (f"/boards/{slug}/charts", "Unpin")
+        assert links[1][0].startswith(f"/boards/{slug}/charts?pin={beaten}&amp;pin=") and links[1][1] == "Pin"
+
     def test_names_are_text_for_the_page_and_for_plotly(self, as_viewer: Browser, world: World) -> None:
         world.dataset("a")
         evil = [
@@ -261,6 +291,100 @@ class TestCharts:
         assert as_viewer.get(url, headers={"If-None-Match": tag}).status_code == 304
         world.run(world.model("acme/new"), "pairs", 0.5)
         assert as_viewer.get(url, headers={"If-None-Match": tag}).status_code == 200
+
+
+class TestMeasuredAxes:
+    def test_they_are_offered_where_something_was_measured(self, as_viewer: Browser, world: World, slug: str) -> None:
+        assert "query_p50" not in get(as_viewer, f"/boards/{slug}/charts")
+        get(as_viewer, f"/boards/{slug}/charts/query_p50", status=404)
+        html = get(as_viewer, f"/boards/{world.measured()}/charts?q=a")
+        for key in ("query_p50", "documents_per_second", "peak_memory"):
+            assert f'href="/boards/measured/charts/{key}?q=a"' in html
+
+    @pytest.mark.parametrize(
+        ("axis", "title", "shown"),
+        [
+            ("query_p50", f"Query latency p50 (ms, {GPU})", [["12.2", "yes"], ["0.500", "yes"]]),
+            ("documents_per_second", f"Documents a second ({GPU})", [["80.0", "yes"], ["9,000", "yes"]]),
+            ("peak_memory", f"Peak memory (MB, {GPU})", [["8,000", "yes"], ["200", "yes"]]),
+        ],
+    )
+    def test_the_axis_names_its_device(
+        self, as_viewer: Browser, world: World, axis: str, title: str, shown: list[list[str]]
+    ) -> None:
+        html = get(as_viewer, f"/boards/{world.measured()}/charts/{axis}")
+        assert [[row[2], row[4]] for row in rows(html)] == shown
+        layout = figure(html)["layout"]
+        assert layout["xaxis"]["title"]["text"] == title and layout["xaxis"]["type"] == "log"
+        assert not [tick for tick in layout["xaxis"]["ticktext"] if "." in tick and tick.endswith("0")]
+        assert f'<th scope="col" class="num">{title}</th>' in html
+        assert re.search(rf"Not drawn: 1 without a known value of [a-z0-9 ]+ on {GPU}\.", text_of(html))
+
+    def test_another_device_shows_its_own_figures_alone(self, as_viewer: Browser, world: World) -> None:
+        html = get(as_viewer, f"/boards/{world.measured()}/charts/query_p50?device={CPU}")
+        assert [row[1:3] for row in rows(html)] == [["acme/slow", "480"]]
+        assert CPU in figure(html)["layout"]["xaxis"]["title"]["text"]
+        assert f'<option value="{CPU}" selected>' in html
+        (form,) = re.findall(r'<form class="inline".*?</form>', html)
+        assert form.count('name="device"') == 1
+
+    def test_where_more_is_better_the_frontier_turns(self, as_viewer: Browser, world: World) -> None:
+        slug = world.measured()
+        beaten = world.model("acme/beaten")
+        world.run(beaten, "a", 0.4)
+        world.measure(beaten, GPU, rate=20.0)
+        html = get(as_viewer, f"/boards/{slug}/charts/documents_per_second")
+        assert [(row[1], row[4]) for row in rows(html)] == [
+            ("acme/slow", "yes"),
+            ("acme/fast", "yes"),
+            ("acme/beaten", "— no"),
+        ]
+        line = trace(html, "Pareto frontier")
+        assert (line["x"], line["y"]) == ([20.0, 80.0, 9000.0], [90.0, 90.0, 50.0])
+        assert line["line"]["shape"] == "vh"
+        assert "no other model shown is both faster and better" in text_of(html)
+
+
+class TestRadar:
+    @pytest.fixture
+    def three(self, world: World) -> str:
+        """Seven models on three types; the last has no score on one of them."""
+        for name, kind in (("pairs", "STS"), ("articles", "Retrieval"), ("texts", "Clustering")):
+            world.dataset(name, kind)
+        for number in range(7):
+            model = world.model(f"acme/m{number}")
+            for name in ("pairs", "articles", "texts")[: 2 if number == 6 else 3]:
+                world.run(model, name, 0.9 - number / 10)
+        return world.board("pairs", "articles", "texts")
+
+    def test_the_first_five_by_rank_each_with_a_row(self, as_viewer: Browser, three: str) -> None:
+        html = get(as_viewer, f"/boards/{three}/charts?sort=model")
+        (table,) = tables(html)
+        assert [row[:2] for row in table] == [[str(number + 1), f"acme/m{number}"] for number in range(5)]
+        assert table[0][2:] == ["90.00"] * 3
+        assert len(re.findall(r'<g class="s\d">', html)) == 5 and len(re.findall('class="sample', html)) == 5
+        assert "The best 5 by rank; pin others to see them instead." in text_of(html)
+
+    def test_pinned_models_instead_of_the_first(self, as_viewer: Browser, world: World, three: str) -> None:
+        keys = model_keys(world)
+        html = get(as_viewer, f"/boards/{three}/charts?pin={keys['acme/m6']}&pin={keys['acme/m5']}")
+        (table,) = tables(html)
+        assert [row[1:] for row in table] == [
+            ["acme/m5", "40.00", "40.00", "40.00"],
+            ["acme/m6", "30.00", "30.00", "— no value"],
+        ]
+        assert "What is pinned." in text_of(html)
+        pins = "&".join(f"pin={key}" for key in keys.values())
+        html = get(as_viewer, f"/boards/{three}/charts?{pins}")
+        assert len(tables(html)[0]) == 6 and "What is pinned, the first 6." in text_of(html)
+
+    def test_fewer_than_three_types_have_a_table_and_a_reason(self, as_viewer: Browser, three: str) -> None:
+        html = get(as_viewer, f"/boards/{three}/charts?type=STS&type=Retrieval")
+        assert 'class="radar"' not in html and len(tables(html)[0]) == 5
+        assert "A radar needs 3 task types, and 2 are shown." in text_of(html)
+
+    def test_without_any_score_there_is_nothing(self, as_viewer: Browser, three: str) -> None:
+        assert "By task type" not in get(as_viewer, f"/boards/{three}/charts?q=nothing")
 
 
 def test_the_examples() -> None:

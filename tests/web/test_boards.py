@@ -8,16 +8,19 @@ from html import unescape
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from app.core.task_types import TASK_TYPES
 from app.db.session import Database
-from app.db.tables import JobState
+from app.db.tables import JobState, Measurement
 from app.services import benchmarks
 from app.services.boards import load_board
-from tests.board_world import World, counted_statements
+from tests.board_world import CPU, GPU, World, counted_statements
 from tests.conftest import Browser
+from tests.result_files import card, packed, result
 
 FRAGMENT = {"HX-Request": "true"}
+OPENNESS = ("training_code", "training_data", "citation")
 
 
 @pytest.fixture
@@ -76,8 +79,6 @@ class TestTable:
             "Max tokens",
             "Mean (Task)",
             "Mean (TaskType)",
-            "STS mean",
-            "Retr. mean",
             "pairs",
             "articles",
         ]
@@ -85,15 +86,15 @@ class TestTable:
         strong, weak, small = rows(html)
         assert strong == [
             *("1", "acme/strong", "50%", "87 float32", "22.7M", "384", "512"),
-            *("82.50", "82.50", "90.00", "75.00", "90.00", "75.00"),
+            *("82.50", "82.50", "90.00", "75.00"),
         ]
         assert weak == [
             *("2", "zeta/weak", "100%", none, none, none, none),
-            *("partial: 1 of 2", none, "95.00", none, "95.00", "failed : The model is broken."),
+            *("partial: 1 of 2", none, "95.00", "failed : The model is broken."),
         ]
         assert small == [
             *("3", "acme/strong 128 d", "NA", none, none, "128", none),
-            *("partial: 1 of 2", none, "80.00", none, "80.00", ""),
+            *("partial: 1 of 2", none, "80.00", ""),
         ]
 
     def test_the_heading_says_how_much_and_how_fresh(self, as_viewer: Browser, slug: str) -> None:
@@ -103,7 +104,7 @@ class TestTable:
 
     def test_marks_of_open_and_failed_runs_lead_to_the_run(self, as_viewer: Browser, slug: str) -> None:
         html = get(as_viewer, f"/boards/{slug}")
-        running, failed = cell(html, 2, 12), cell(html, 1, 12)
+        running, failed = cell(html, 2, 10), cell(html, 1, 10)
         assert '<progress value="30" max="120" aria-label="Running">' in running
         assert re.search(r'href="/runs/\d+"', running)
         assert 'title="The model is broken."' in failed
@@ -123,41 +124,48 @@ class TestTable:
         html = get(as_viewer, f"/boards/{slug}")
         assert 'href="/models/acme/strong"' in html
         assert 'href="/datasets/pairs"' in html
-        assert re.search(r'href="/runs/\d+">90.00</a>', cell(html, 0, 11))
+        assert re.search(r'href="/runs/\d+">90.00</a>', cell(html, 0, 9))
 
     def test_the_best_of_a_column_is_bold_and_the_worst_is_not(self, as_viewer: Browser, slug: str) -> None:
         html = get(as_viewer, f"/boards/{slug}")
         best = [
             (model, column)
             for model in range(3)
-            for column in range(13)
+            for column in range(11)
             if 'class="num best' in cell(html, model, column)
         ]
-        assert best == [(1, 9), (1, 11)]
-        assert "h9" in cell(html, 1, 11)
-        assert "h0" in cell(html, 2, 11)
+        assert best == [(1, 9)]
+        assert "h9" in cell(html, 1, 9)
+        assert "h0" in cell(html, 2, 9)
 
-    def test_every_head_explains_itself_on_hover_and_focus(self, as_viewer: Browser, slug: str) -> None:
-        html = get(as_viewer, f"/boards/{slug}")
+    @pytest.mark.parametrize(("query", "heads"), [("", 11), ("?show=everything", 21), ("?show=cost", 12)])
+    def test_every_head_explains_itself_on_hover_and_focus(
+        self, as_viewer: Browser, slug: str, query: str, heads: int
+    ) -> None:
+        html = get(as_viewer, f"/boards/{slug}{query}")
         described = re.findall(r'<a class="sort"[^>]*aria-describedby="([^"]+)"', html)
         tips = re.findall(r'role="tooltip" id="([^"]+)">([^<]{10,})</span>', html)
-        assert len(described) == 13
+        assert len(described) == heads
         assert described == [key for key, _ in tips]
+        for key, words in tips:
+            is_text = key.removeprefix("tip-") in {"model", "licence", "open_weights", "release_date", *OPENNESS}
+            assert is_text or re.search("better|faster|higher says", words), key
 
     def test_twelve_task_types_have_short_heads_that_say_what_they_are(self, as_viewer: Browser, world: World) -> None:
         for number, name in enumerate(TASK_TYPES):
             world.dataset(f"set-{number}", name)
             world.run(world.model(f"acme/m{number}"), f"set-{number}", 0.5)
         slug = world.board(*(f"set-{number}" for number in range(len(TASK_TYPES))))
-        html = get(as_viewer, f"/boards/{slug}")
+        html = get(as_viewer, f"/boards/{slug}?show=everything")
         heads = [text_of(head) for head in re.findall(r'<a class="sort".*?</a>', html, re.DOTALL)]
-        assert heads[9:21] == [f"{kind.abbreviation} mean" for kind in TASK_TYPES.values()]
+        assert heads[17:29] == [f"{kind.abbreviation} mean" for kind in TASK_TYPES.values()]
         tips = re.findall(r'role="tooltip" id="(?:tip-task:set|tip-type)[^>]*>([^<]+)</span>', html)
         for kind in TASK_TYPES.values():
-            assert f"{kind.title}: mean over the 1 dataset of this type; none when one is missing." in unescape(
-                " ".join(tips)
-            )
-            assert f"{kind.title}: {kind.main_metric}, times 100." in tips
+            assert (
+                f"{kind.title}: mean over the 1 dataset of this type, times 100, higher is better; none when one is "
+                "missing."
+            ) in unescape(" ".join(tips))
+            assert f"{kind.title}: {kind.main_metric}, times 100; higher is better." in tips
         groups = re.findall(r'class="group"[^>]*>([^<]+)</th>', get(as_viewer, f"/boards/{slug}/tasks"))
         assert groups == [kind.title for kind in TASK_TYPES.values()]
 
@@ -255,6 +263,88 @@ class TestColumns:
         assert rows(html)[0] == ["1", "acme/strong", "75.00", "87 float32"]
         assert '<input type="checkbox" name="column" value="memory" checked>' in html
 
+    def test_columns_are_ordered_by_the_buttons_of_a_form(self, as_viewer: Browser, slug: str) -> None:
+        url = f"/boards/{slug}?sort=-mean_task&column=task:articles&column=memory&column=licence"
+        form = re.search(r"<form(?:(?!<form).)*Shown, from left to right.*?</form>", get(as_viewer, url), re.DOTALL)
+        assert form and 'name="sort" value="-mean_task"' in form[0]
+        assert re.findall(r'value="([^"]+)" checked', form[0]) == ["task:articles", "memory", "licence"]
+        buttons = re.findall(r'name="(left|right)" value="([^"]+)" formaction="([^"]+)" aria-label="([^"]+)"', form[0])
+        assert [button[:2] for button in buttons] == [
+            ("right", "task:articles"),
+            ("left", "memory"),
+            ("right", "memory"),
+            ("left", "licence"),
+        ]
+        assert buttons[1][2:] == (f"/boards/{slug}#column-1", "Move Memory (MB) to the left")
+        assert 'id="column-1"' in form[0]
+        html = get(as_viewer, f"{url}&left=memory")
+        assert rows(html)[0] == ["1", "acme/strong", "87 float32", "75.00", "— not known"]
+        assert "left=" not in html and "column=memory&amp;column=task%3Aarticles&amp;column=licence" in html
+
+    def test_a_long_text_is_whole_on_hover(self, as_viewer: Browser, world: World) -> None:
+        world.dataset("a")
+        licence = 'https://example.org/"><b>terms'
+        world.run(world.model("acme/m", licence=licence), "a", 0.5)
+        world.run(world.model("acme/n", licence="mit"), "a", 0.4)
+        html = get(as_viewer, f"/boards/{world.board('a')}?column=licence")
+        safe = "https://example.org/&#34;&gt;&lt;b&gt;terms"
+        assert cell(html, 0, 2) == f'<td class="text" title="{safe}">{safe}</td>'
+        assert cell(html, 1, 2) == '<td class="text">mit</td>'
+
+
+class TestMeasured:
+    def test_one_device_at_a_time_and_it_is_named(self, as_viewer: Browser, world: World) -> None:
+        slug = world.measured()
+        url = f"/boards/{slug}?column=peak_memory&column=query_p50&column=query_p95&column=documents_per_second"
+        none = "— not measured"
+        html = get(as_viewer, url)
+        assert [row[2:] for row in rows(html)] == [
+            ["8,000", "12.2", "24.5", "80.0"],
+            [none] * 4,
+            ["200", "0.500", "1.00", "9,000"],
+        ]
+        assert f"Peak memory, Query p50, Query p95, Documents: measured on {GPU} ." in text_of(html)
+        assert html.count(f"is better. Measured on {GPU}.") == 4
+        html = get(as_viewer, f"{url}&device={CPU}")
+        assert [row[2:] for row in rows(html)] == [["9,000", "480", "960", "1.50"], [none] * 4, [none] * 4]
+        assert GPU not in html.replace(f'<option value="{GPU}" >{GPU}</option>', "")
+        assert re.search(rf'href="/boards/{slug}/charts[^"]*device=cpu', html)
+
+    def test_several_devices_are_to_choose_from_and_one_is_named(self, as_viewer: Browser, world: World) -> None:
+        slug = world.measured()
+        html = get(as_viewer, f"/boards/{slug}?show=cost&q=a")
+        form = re.search(r'<form class="device.*?</form>', html, re.DOTALL)
+        assert form and re.findall(r'type="hidden" name="(\w+)" value="(\w+)"', form[0]) == [
+            ("q", "a"),
+            ("show", "cost"),
+        ]
+        assert re.findall(r'<option value="([^"]+)" (selected)?>', form[0]) == [(GPU, "selected"), (CPU, "")]
+        with world.database.session() as session:
+            session.execute(delete(Measurement).where(Measurement.device == CPU))
+        html = get(as_viewer, f"/boards/{slug}?show=cost")
+        assert 'class="device' not in html and f"Measured on <bdi>{GPU}</bdi>." in html
+
+    def test_a_board_without_measurements_says_nothing_of_them(self, as_viewer: Browser, slug: str) -> None:
+        html = get(as_viewer, f"/boards/{slug}?show=everything")
+        assert "easured on" not in html and "Query p50" not in html
+
+    @pytest.mark.parametrize("path", ["", "/tasks", "/charts", ".csv", ".json"])
+    def test_an_unknown_device_is_refused_with_those_there_are(
+        self, as_viewer: Browser, world: World, path: str
+    ) -> None:
+        html = get(as_viewer, f"/boards/{world.measured()}{path}?device=abacus", status=422)
+        assert f"Nothing was measured on a device 'abacus'. There are: {GPU}; {CPU}." in text_of(unescape(html))
+
+    def test_a_device_is_text(self, as_viewer: Browser, world: World) -> None:
+        world.dataset("a")
+        model = world.model("acme/m")
+        world.run(model, "a", 0.5)
+        world.measure(model, "<b>cpu</b>")
+        world.measure(model, '"><i>gpu')
+        slug = world.board("a")
+        for path in (f"/boards/{slug}?show=cost", f"/boards/{slug}/charts/query_p50", f"/boards/{slug}/info"):
+            assert not re.search("<b>|<i>", get(as_viewer, path))
+
     def test_a_filter_keeps_the_columns(self, as_viewer: Browser, slug: str) -> None:
         html = get(as_viewer, f"/boards/{slug}?show=quality&pin=1")
         (form,) = re.findall(
@@ -265,6 +355,19 @@ class TestColumns:
     @pytest.mark.parametrize("query", ["show=all", "column=" + "x" * 201])
     def test_what_is_no_choice_is_refused(self, as_viewer: Browser, slug: str, query: str) -> None:
         assert "show" in get(as_viewer, f"/boards/{slug}?{query}", status=422) or "column" in query
+
+
+def test_an_imported_card_says_how_open_its_model_is(as_admin: Browser) -> None:
+    facts = {"public_training_code": "https://example.org/code", "public_training_data": False, "citation": ""}
+    files = {
+        "org__unheard-of/1/STS12.json": result(test=0.5),
+        "org__unheard-of/1/model_meta.json": card("org/unheard-of", "1", **facts),
+    }
+    sent = {"file": ("results.zip", packed(files), "application/zip")}
+    answer = as_admin.post_form("/boards/import", {"benchmark": "Public"}, files=sent)
+    assert answer.status_code == 303, answer.text
+    html = get(as_admin, "/boards/public?column=training_code&column=training_data&column=citation")
+    assert rows(html) == [["1", "org/unheard-of", "yes", "no", "— not known"]]
 
 
 class TestInfo:
@@ -314,7 +417,7 @@ class TestFragment:
     def test_nothing_refreshes_when_nothing_is_open(self, as_viewer: Browser, world: World) -> None:
         world.dataset("a")
         world.run(world.model("acme/m"), "a", 0.5)
-        assert "hx-trigger" not in get(as_viewer, f"/boards/{world.board('a')}")
+        assert "load delay" not in get(as_viewer, f"/boards/{world.board('a')}")
 
     def test_a_table_whose_columns_changed_is_loaded_again(self, as_viewer: Browser, world: World, slug: str) -> None:
         html = get(as_viewer, f"/boards/{slug}")
@@ -341,7 +444,7 @@ class TestFragment:
                 benchmarks.edit(session, world.person, slug, dataset_slugs=["pairs", "articles", f"extra-{number}"])
         with world.database.reading() as session, counted_statements(world.database) as own:
             load_board(session, benchmarks.by_slug(session, slug))
-        assert len(own) == 6
+        assert len(own) == 7
         assert counts[0] == counts[1] <= len(own) + 4
 
 

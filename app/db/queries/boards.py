@@ -94,6 +94,7 @@ class Measured:
 class BoardModel:
     """What a row says of its model. `chips` tell it from other rows of the same name; None is unknown.
 
+    `training_code`, `training_data` and `citation` say whether they are public, not where.
     `measured` holds its cost on each kind of device that it has run on, by device.
     """
 
@@ -110,6 +111,9 @@ class BoardModel:
     precision: str = "float32"
     licence: str | None = None
     open_weights: bool | None = None
+    training_code: bool | None = None
+    training_data: bool | None = None
+    citation: bool | None = None
     release_date: str | None = None
     active_parameters: int | None = None
     kinds: tuple[str, ...] = ()

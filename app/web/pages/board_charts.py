@@ -17,19 +17,24 @@ from app.services import benchmarks
 from app.services.board_look import BoardLinks, Look, parse_look
 from app.services.board_points import (
     AXES,
-    Axis,
+    FEWEST_TYPES,
     ScorePoints,
+    TypeProfile,
+    axes_of,
     find_axis,
     score_columns,
     score_name,
     score_points,
+    type_profiles,
     with_score,
 )
-from app.services.board_view import view_board
+from app.services.board_view import devices_of, type_columns, view_board
 from app.services.rank_comparison import FEWEST, RankComparison, compare_ranks
+from app.services.table_columns import TableColumn
 from app.web.board_filter import Choice, FilterChoices, filter_chips, filter_choices, pin_chips
 from app.web.board_tabs import Tab, board_tabs
 from app.web.charts import Figure, rank_figure, score_figure
+from app.web.radar import Radar, radar
 from app.web.templating import page
 
 router = APIRouter(include_in_schema=False)
@@ -39,7 +44,11 @@ _FIRST = next(iter(AXES))
 
 @dataclass(frozen=True, slots=True)
 class ChartsPage:
-    """What the tab Charts shows: one chart, and the same points as a table."""
+    """What the tab Charts shows: one chart and the same points as a table, and some models by task type.
+
+    `devices` are to choose from, where the axis was measured on several. `radar` is None for fewer than `fewest_types`
+    types; the table of `profiles` stands without it.
+    """
 
     board: Board
     look: Look
@@ -49,8 +58,14 @@ class ChartsPage:
     chips: tuple[Choice, ...]
     axes: tuple[Tab, ...]
     scores: tuple[Choice, ...]
+    devices: tuple[str, ...]
     chart: ScorePoints
     figure: Figure
+    types: tuple[TableColumn, ...]
+    profiles: tuple[TypeProfile, ...]
+    radar: Radar | None
+    pinned: int
+    fewest_types: int = FEWEST_TYPES
 
     @property
     def score(self) -> str:
@@ -80,13 +95,13 @@ class PublicPage:
 @router.get("/boards/{slug}/charts")
 def charts(request: Request, _viewer: Viewer, session: ReadSession, slug: str) -> Response:
     """A score against the number of parameters."""
-    return _charts(request, session, slug, AXES[_FIRST])
+    return _charts(request, session, slug, _FIRST)
 
 
 @router.get("/boards/{slug}/charts/{axis}")
 def charts_against(request: Request, _viewer: Viewer, session: ReadSession, slug: str, axis: str) -> Response:
     """A score against another attribute of the models."""
-    return _charts(request, session, slug, find_axis(axis))
+    return _charts(request, session, slug, axis)
 
 
 @router.get("/boards/{slug}/public")
@@ -118,12 +133,14 @@ def public(
     return page(request, "boards/public.html", context, headers=kept(request, stamp))
 
 
-def _charts(request: Request, session: Session, slug: str, axis: Axis) -> Response:
+def _charts(request: Request, session: Session, slug: str, key: str) -> Response:
     benchmark, stamp = benchmarks.by_slug(session, slug), board_stamp(session)
     look = _asked(request)
     view = view_board(boards_of(request).board(session, benchmark, stamp), look)
+    axis = find_axis(view, key)
     links = BoardLinks(_address(slug, axis.key), look, view.falling)
-    points = score_points(view, axis)
+    points, types, profiles = score_points(view, axis), type_columns(view), type_profiles(view)
+    devices = devices_of(view.board)
     context = ChartsPage(
         board=view.board,
         look=look,
@@ -131,10 +148,15 @@ def _charts(request: Request, session: Session, slug: str, axis: Axis) -> Respon
         tabs=board_tabs(slug, "/charts", look),
         choices=filter_choices(view.board),
         chips=(*filter_chips(view.board, links), *pin_chips(view, links)),
-        axes=tuple(Tab(one.label, look.at(_address(slug, one.key)), one is axis) for one in AXES.values()),
+        axes=tuple(Tab(one.label, look.at(_address(slug, one.key)), one.key == key) for one in axes_of(view).values()),
         scores=tuple((column.key, score_name(column)) for column in score_columns(view)),
+        devices=devices if axis.device and len(devices) > 1 else (),
         chart=points,
         figure=score_figure(points, f"{slug}-by-{axis.key}"),
+        types=types,
+        profiles=profiles,
+        radar=radar([column.label for column in types], [profile.means for profile in profiles]),
+        pinned=len(view.pinned),
     )
     return page(request, "boards/charts.html", context, headers=kept(request, stamp))
 

@@ -10,14 +10,17 @@ from sqlalchemy.orm import Session
 
 from app.core.snippets import Snippet, Use, search_prompts, snippets
 from app.core.units import PRECISION_BITS
+from app.db.changes import board_stamp
 from app.db.queries import models as queries
 from app.errors import Conflict, Invalid, NotFound
 from app.http.access import Admin, Viewer
-from app.http.dependencies import ReadSession, RowId, WriteSession
+from app.http.dependencies import ReadSession, RowId, WriteSession, boards_of
 from app.http.pagination import Listing, Paging
 from app.mteb.registry import KnownModel, find_model
 from app.services import model_attributes, models
 from app.services.model_attributes import KINDS, Source
+from app.services.model_standings import BoardStanding, standings_of
+from app.services.table_columns import MEASURED_COLUMNS, TableColumn, measured_text
 from app.web.flash import redirect
 from app.web.forms import Form as ShownForm
 from app.web.forms import rejected
@@ -107,13 +110,16 @@ class NewModelPage:
 class ModelPage:
     """What the page of a model shows: all rows of its name, and everything about the chosen one.
 
-    `sources` says where an attribute comes from, `otherwise` what it would be without corrections; `outdated`: another
-    inspection would fill in more.
+    `standings` are of every row of its name, `results` and `measurements` of the chosen one. `sources` says where an
+    attribute comes from, `otherwise` what it would be without corrections; `outdated`: another inspection would fill in
+    more.
     """
 
     family: tuple[queries.ModelDetail, ...]
     model: queries.ModelDetail
+    standings: tuple[BoardStanding, ...]
     results: tuple[queries.ModelResult, ...]
+    measurements: tuple[queries.MeasuredModel, ...]
     correction: ShownForm
     variant: ShownForm
     sources: Mapping[str, Source]
@@ -123,6 +129,12 @@ class ModelPage:
     dtypes: tuple[str, ...] = models.DTYPES
     precisions: tuple[str, ...] = tuple(PRECISION_BITS)
     kinds: tuple[str, ...] = KINDS
+    costs: tuple[TableColumn, ...] = MEASURED_COLUMNS
+
+    @staticmethod
+    def figure(value: float) -> str:
+        """A measured figure as people read it."""
+        return measured_text(value)
 
     @property
     def organisation(self) -> str:
@@ -210,6 +222,14 @@ def inspect_again(admin: Admin, session: WriteSession, model_id: RowId) -> Respo
     return redirect(_address(model.name, model.id), "A worker inspects it again.")
 
 
+@router.post("/{model_id}/remeasure")
+def remeasure(admin: Admin, session: WriteSession, model_id: RowId) -> Response:
+    """Forget what the model costs, so that its next run measures it anew."""
+    models.forget_measurements(session, admin, model_id)
+    model = models.get(session, model_id)
+    return redirect(_address(model.name, model.id), "Its figures are forgotten; its next run measures it again.")
+
+
 @router.post("/{model_id}/correct")
 def correct(
     request: Request,
@@ -274,7 +294,9 @@ def _model_page(
     context = ModelPage(
         family=family,
         model=chosen,
+        standings=_standings(request, session, chosen.name),
         results=queries.results_of(session, chosen.id),
+        measurements=queries.measurements(session, chosen.id),
         correction=correction or ShownForm(typed_corrections(chosen.corrected)),
         variant=variant or ShownForm(NO_VARIANT),
         sources=model_attributes.sources(chosen.name, chosen.found, chosen.corrected),
@@ -283,6 +305,12 @@ def _model_page(
         snippets=_snippets(chosen),
     )
     return page(request, "models/model.html", context, partial="models/_detail.html", status=status)
+
+
+def _standings(request: Request, session: Session, name: str) -> tuple[BoardStanding, ...]:
+    stamp = board_stamp(session)
+    boards = boards_of(request)
+    return standings_of((boards.board(session, one, stamp) for one in queries.boards_with(session, name)), name)
 
 
 def _is_outdated(model: queries.ModelDetail) -> bool:
