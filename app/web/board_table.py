@@ -47,6 +47,11 @@ class BoardTable:
     ungrouped: int
     rows: tuple[TableRow, ...]
 
+    @property
+    def has_tasks(self) -> bool:
+        """Whether a column shows a dataset: their names are longer than what else heads a number."""
+        return any(column.kind is Kind.TASK for column in self.columns)
+
 
 def summary_table(view: BoardView) -> BoardTable:
     """The columns that the look shows."""
@@ -102,7 +107,7 @@ def _rank(value: Value) -> str | Markup:
 
 _MISSING: Final = Markup('<td class="num">{}</td>').format(_dash("no value"))
 _UNMEASURED: Final = Markup('<td class="num">{}</td>').format(_dash("not measured"))
-_MISSING_TEXT: Final = Markup("<td>{}</td>").format(_dash("not known"))
+_MISSING_TEXT: Final = Markup('<td class="text">{}</td>').format(_dash("not known"))
 _INCOMPLETE: Final = _dash("incomplete")
 _UNKNOWN: Final = Markup('<td class="num"><span class="dash">NA</span></td>')
 
