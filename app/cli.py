@@ -169,17 +169,23 @@ def import_demo(
 def export_board(
     name: Annotated[str, typer.Argument(help="The board's name or slug.")],
     output: Annotated[str, typer.Option("--format", help="csv, json, md or latex")] = "json",
+    languages: Annotated[bool, typer.Option("--languages", help="A column a language, as in its tab.")] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Print a board: csv and json at full precision, scores 0 to 1; md and latex as people read them, times 100."""
     settings = _configure(TOUCHSTONE_DATA_DIR=data_dir)
     from app.db.session import Database
-    from app.services import benchmarks, board_export
+    from app.services import benchmarks, board_export, board_languages
 
     if output not in board_export.FORMATS:
         _fail(f"the format is one of {', '.join(board_export.FORMATS)}")
     with Database.from_settings(settings).reading() as session:
-        typer.echo(board_export.board_text(session, benchmarks.by_name(session, name).slug, output), nl=False)
+        board = benchmarks.by_name(session, name)
+        if languages:
+            text = board_languages.languages_text(session, board, output)
+        else:
+            text = board_export.board_text(session, board.slug, output)
+    typer.echo(text, nl=False)
 
 
 @user_cli.command("add")

@@ -1,6 +1,6 @@
 """A small house for the tests of boards: people, datasets, models and runs, written straight into the tables."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -30,14 +30,22 @@ class World:
                 session.flush()
             self.person = Person(user.id, user.name, Role.ADMIN)
 
-    def dataset(self, slug: str, kind: str = "STS", *, name: str = "", revisions: int = 1) -> int:
+    def dataset(
+        self,
+        slug: str,
+        kind: str = "STS",
+        *,
+        name: str = "",
+        languages: Sequence[str] = ("eng-Latn",),
+        revisions: int = 1,
+    ) -> int:
         """A dataset with so many revisions; its name is the slug unless given. Returns its id."""
         with self.database.session() as session:
             row = Dataset(
                 slug=slug,
                 name=name or slug,
                 task_type=kind,
-                languages=["eng-Latn"],
+                languages=list(languages),
                 description=f"About {slug}.",
                 owner_id=self.person.id,
             )

@@ -1,13 +1,15 @@
 """/api/v1/datasets and /api/v1/uploads: read datasets; members send files, read their reports and publish them."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from app.api.shared import FailureOut
+from app.core.aggregation import Cell
 from app.core.task_types import task_type
 from app.db.queries.dataset_scores import scores_of
 from app.db.queries.datasets import DatasetRow, find_dataset, list_datasets, revisions_of
@@ -103,6 +105,18 @@ class RevisionOut(_Out):
     results: int
 
 
+class CellOut(BaseModel):
+    """The main metric on a part of a dataset."""
+
+    split: str
+    subset: str
+    score: float = Field(description="On the metric's own scale, most 0 to 1")
+
+
+def _cells(cells: Mapping[Cell, float]) -> list[CellOut]:
+    return [CellOut(split=split, subset=subset, score=score) for (split, subset), score in cells.items()]
+
+
 class ScoreOut(_Out):
     """A model on the newest revision; rank and score are null without a complete result."""
 
@@ -110,6 +124,9 @@ class ScoreOut(_Out):
     variant: str
     rank: int | None
     score: float | None = Field(description="The main metric on its own scale, most 0 to 1")
+    cells: Annotated[list[CellOut], BeforeValidator(_cells)] = Field(
+        description="By split and subset; the score is their mean for a model that has them all"
+    )
     run_id: int
     state: JobState = Field(description="State of the model's newest run")
     finished_at: AwareDatetime | None

@@ -34,12 +34,8 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {  # noqa: RUF012 - read by SQLAlchemy
-        datetime: UtcDateTime,
-        dict[str, Any]: Json,
-        list[str]: Json,
-        float: FiniteFloat,
-    }
+    # Read by SQLAlchemy.
+    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: Json, list[str]: Json, float: FiniteFloat}  # noqa: RUF012
 
 
 class Role(StrEnum):

@@ -21,7 +21,14 @@ _META_TEXTS = (
     "superseded_by",
     "citation",
 )
-_META_NUMBERS = ("n_parameters", "n_active_parameters_override", "memory_usage_mb", "max_tokens", "embed_dim")
+_META_NUMBERS = (
+    "n_parameters",
+    "n_active_parameters_override",
+    "n_embedding_parameters",
+    "memory_usage_mb",
+    "max_tokens",
+    "embed_dim",
+)
 _META_FLAGS = ("open_weights", "use_instructions", "public_training_data")
 _META_LISTS = ("languages", "framework", "training_datasets", "modalities", "model_type")
 _META_TEXT_LENGTH = 4000

@@ -23,6 +23,7 @@ from app.mteb import registry
 from app.services.board_export import FORMATS
 from app.services.board_look import FILTER_LENGTH, Look
 from app.services.board_view import BoardView, known, view_board
+from app.services.boards import load_board
 from app.services.table_columns import Kind, TableColumn, Value
 
 LANGUAGE: Final = "language:"
@@ -263,6 +264,13 @@ def as_json(view: LanguageView) -> str:
 def as_text(view: LanguageView, format_name: str) -> str:
     """The table as it is shown, in one of `app.services.board_export.FORMATS`."""
     return as_json(view) if format_name == "json" else FORMATS[format_name].write(view)
+
+
+def languages_text(session: Session, benchmark: Benchmark, format_name: str) -> str:
+    """Every model by rank and every language of a board, in one of `app.services.board_export.FORMATS`."""
+    board = load_board(session, benchmark)
+    view = view_languages(board, load_language_scores(session, benchmark, board), Look(), most=None)
+    return as_text(view, format_name)
 
 
 class LanguageCache:

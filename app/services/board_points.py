@@ -61,6 +61,12 @@ class Axis:
         units = ", ".join(filter(None, (self.unit, self.device)))
         return f"{self.label} ({units})" if units else self.label
 
+    @property
+    def title_lines(self) -> tuple[str, ...]:
+        """The same in two lines where there is a device, for a chart on a narrow screen."""
+        first = f"{self.label} ({self.unit})" if self.unit else self.label
+        return (first, self.device) if self.device else (first,)
+
 
 def _positive(value: float | None) -> float | None:
     """A logarithmic axis has no zero."""

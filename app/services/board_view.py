@@ -130,6 +130,17 @@ def devices_of(board: Board) -> tuple[str, ...]:
     return tuple(sorted(counts, key=lambda device: (-counts[device], device)))
 
 
+def described_columns(board: Board) -> tuple[TableColumn, ...]:
+    """The columns before the scores by type and by dataset that a board can show, in words, without their values."""
+    devices = devices_of(board)
+    on = f"Measured on {'' if len(devices) == 1 else 'one device at a time: '}{'; '.join(devices)}."
+    return tuple(
+        replace(column, help=f"{column.help} {on}") if column.kind is Kind.MEASURED else column
+        for column in FIXED_COLUMNS
+        if devices or column.kind is not Kind.MEASURED
+    )
+
+
 def known(values: NDArray[np.float64]) -> list[float | None]:
     """Numbers as values, None for NaN."""
     return [None if math.isnan(value) else value for value in values.tolist()]

@@ -65,8 +65,18 @@ def load_imported_board(session: Session, benchmark: Benchmark) -> Board:
 
 
 def _facts(name: str, meta: Mapping[str, Any]) -> dict[str, Any]:
-    stated = {fact: meta.get(key) for fact, key in _FACTS.items()}
+    stated = {fact: meta.get(key) for fact, key in _FACTS.items()} | {"active_parameters": _active_parameters(meta)}
     return stated | {fact: value for fact, value in known(name).items() if fact in stated and value is not None}
+
+
+def _active_parameters(meta: Mapping[str, Any]) -> int | None:
+    """As mteb has them: what the card states of a mixture of experts, else all but those of the token embeddings."""
+    override, every, embeddings = (
+        meta.get(key) for key in ("n_active_parameters_override", "n_parameters", "n_embedding_parameters")
+    )
+    if override is not None:
+        return int(override)
+    return None if every is None or embeddings is None else int(every - embeddings)
 
 
 def _column(task: ImportedColumn) -> BoardColumn:
@@ -83,6 +93,7 @@ def _model(name: str, revision: str, facts: Mapping[str, Any]) -> BoardModel:
         name=name,
         revision=revision,
         parameters=facts["parameters"],
+        active_parameters=facts["active_parameters"],
         dimensions=facts["dimensions"],
         max_tokens=None if tokens is None else int(tokens),
         memory_mb=facts["memory_mb"],

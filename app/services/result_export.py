@@ -101,6 +101,7 @@ def _own_files(results: Sequence[OwnResult]) -> Files:
 def _card(model: Model) -> ModelCard:
     facts = {
         "n_parameters": model.parameters,
+        "n_active_parameters_override": model.active_parameters,
         "memory_usage_mb": model.memory_mb,
         "max_tokens": model.max_tokens,
         "embed_dim": model.dimensions,

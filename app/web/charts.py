@@ -286,7 +286,7 @@ def _text(names: Iterable[tuple[Any, float, str, str]], room: float) -> Figure:
 
 def _x_axis(axis: Axis, values: Sequence[float]) -> Figure:
     """A logarithmic axis with its ticks, or one of days."""
-    title = label(_cut(axis.title, _HOVER_LENGTH))
+    title = "<br>".join(label(_cut(line, _HOVER_LENGTH)) for line in axis.title_lines)
     if not axis.ticks:
         return _axis(title) | {"type": "date"}
     ticks = _ticks(values, axis.ticks)
@@ -329,6 +329,7 @@ def _axis(title: str) -> Figure:
 
 
 def _layout(x: Figure, y: Figure) -> Figure:
+    lines = x["title"]["text"].count("<br>") + 1
     return {
         "autosize": True,
         "xaxis": x,
@@ -339,7 +340,7 @@ def _layout(x: Figure, y: Figure) -> Figure:
         "margin": {"l": 8, "r": 8, "t": 32, "b": 8},
         "legend": {
             "orientation": "h",
-            "y": -0.16,
+            "y": -0.08 - 0.08 * lines,
             "yanchor": "top",
             "itemsizing": "trace",
             "groupclick": "toggleitem",

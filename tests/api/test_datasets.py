@@ -78,10 +78,24 @@ def test_one_dataset_with_revisions_and_scores(reader: Script, database: Databas
         (2, "acme/strong", "", 0.9),
         (3, "acme/strong", "128 d", 0.8),
     ]
+    assert pairs["scores"][0]["cells"] == [{"split": "test", "subset": "default", "score": 0.95}]
     articles = reader.call("GET", f"{DATASETS}/articles", 200)
     assert [(row["revision"][-1], row["results"]) for row in articles["revisions"]] == [("1", 0), ("0", 1)]
     assert articles["scores"] == []  # of the newest revision
     assert reader.call("GET", f"{DATASETS}/gone", 404)["error"]["code"] == "not_found"
+
+
+def test_scores_by_split_and_subset(reader: Script, database: Database) -> None:
+    world = World(database)
+    world.dataset("pairs")
+    whole, part = world.model("acme/whole"), world.model("acme/part")
+    world.run(whole, "pairs", {("test", "de"): 0.25, ("test", "en"): 0.75, ("dev", "en"): 0.5})
+    world.run(part, "pairs", {("test", "en"): 1.0})
+    found = {row["model"]: row for row in reader.call("GET", f"{DATASETS}/pairs", 200)["scores"]}
+    assert (found["acme/whole"]["score"], found["acme/part"]["score"]) == (0.5, None)
+    cells = [(cell["split"], cell["subset"], cell["score"]) for cell in found["acme/whole"]["cells"]]
+    assert cells == [("test", "de", 0.25), ("dev", "en", 0.5), ("test", "en", 0.75)]
+    assert found["acme/part"]["cells"] == [{"split": "test", "subset": "en", "score": 1.0}]
 
 
 @pytest.mark.both_databases

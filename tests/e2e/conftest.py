@@ -2,10 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
@@ -15,11 +11,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 
 from app.db.session import Database
 from app.db.tables import Role
-from app.http.identity import cookie_name
-from app.services import accounts
 from app.settings import Settings
-from tests import factories
-from tests.e2e.house import ROOT, free_port, until
+from tests.e2e.house import served, sign_in
 
 _FLAGS = [
     "--no-sandbox",
@@ -96,38 +89,11 @@ def accessible(page: Page) -> Callable[[str], None]:
 @pytest.fixture
 def address(settings: Settings) -> Iterator[str]:
     """The web alone, on the test's house."""
-    port = free_port()
-    environment = {**os.environ, "TOUCHSTONE_DATA_DIR": str(settings.data_dir), "TOUCHSTONE_DEMO": "0"}
-    log = settings.data_dir.with_name("web.log")
-    with log.open("wb") as output:
-        web = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", "serve", "--port", str(port)],
-            cwd=ROOT,
-            env=environment,
-            stdout=output,
-            stderr=output,
-        )
-
-    def answers() -> bool:
-        assert web.poll() is None, log.read_text()
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5):
-                return True
-        except urllib.error.URLError:
-            return False
-
-    try:
-        until(answers, seconds=60, what="the web to answer")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        web.terminate()
-        web.wait(timeout=20)
+    with served(settings) as found:
+        yield found
 
 
 @pytest.fixture
 def signed_in(page: Page, address: str, settings: Settings, database: Database) -> Page:
-    with database.session() as session:
-        person = factories.person(session, "viewer", Role.VIEWER)
-        token = accounts.open_session(session, person.id, days=1)
-    page.context.add_cookies([{"name": cookie_name(settings), "value": token, "url": address}])
-    return page
+    """A page on which a viewer is signed in."""
+    return sign_in(page, address, settings, database, Role.VIEWER)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -10,9 +11,19 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from playwright.sync_api import Page
+
+from app.db.session import Database
+from app.db.tables import Role
+from app.http.identity import cookie_name
+from app.services import accounts
+from app.settings import Settings
+from tests import factories
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,6 +43,46 @@ def until(condition: Callable[[], Any], *, seconds: float, what: str) -> Any:
             return answer
         time.sleep(0.1)
     raise AssertionError(f"waited {seconds} s in vain for {what}")
+
+
+@contextmanager
+def served(settings: Settings) -> Iterator[str]:
+    """The web alone on a house, while the block runs; its address."""
+    port = free_port()
+    environment = {**os.environ, "TOUCHSTONE_DATA_DIR": str(settings.data_dir), "TOUCHSTONE_DEMO": "0"}
+    log = settings.data_dir.with_name("web.log")
+    with log.open("wb") as output:
+        web = subprocess.Popen(
+            [sys.executable, "-m", "app.cli", "serve", "--port", str(port)],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=output,
+        )
+
+    def answers() -> bool:
+        assert web.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5):
+                return True
+        except urllib.error.URLError:
+            return False
+
+    try:
+        until(answers, seconds=60, what="the web to answer")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        web.terminate()
+        web.wait(timeout=20)
+
+
+def sign_in(page: Page, address: str, settings: Settings, database: Database, role: Role) -> Page:
+    """The page, on which a new person of that role is signed in."""
+    with database.session() as session:
+        person = factories.person(session, f"{role.value}-{secrets.token_hex(4)}", role)
+        token = accounts.open_session(session, person.id, days=1)
+    page.context.add_cookies([{"name": cookie_name(settings), "value": token, "url": address}])
+    return page
 
 
 class House:

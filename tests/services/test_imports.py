@@ -512,7 +512,13 @@ class TestExports:
 
     def test_a_dataset_never_takes_the_place_of_the_models_card(self, house: House, world: World) -> None:
         world.dataset("model_meta")
-        facts = {"open_weights": True, "release_date": "2024-05-01", "kinds": ["dense"], "citation": "@misc{m}"}
+        facts = {
+            "active_parameters": 7,
+            "open_weights": True,
+            "release_date": "2024-05-01",
+            "kinds": ["dense"],
+            "citation": "@misc{m}",
+        }
         world.run(world.model("acme/m", revision="a" * 40, **facts), "model_meta", 0.5)
         files = house.exported(world.board("model_meta", name="Own"))
         folder = f"acme__m/{'a' * 40}"
@@ -520,6 +526,7 @@ class TestExports:
         about = json.loads(files[f"{folder}/model_meta.json"])
         assert (about["name"], about["open_weights"], about["release_date"]) == ("acme/m", True, "2024-05-01")
         assert (about["model_type"], about["citation"]) == (["dense"], "@misc{m}")
+        assert about["n_active_parameters_override"] == 7
 
     @pytest.mark.slow
     def test_mteb_loads_our_own_results(self, house: House, world: World, tmp_path: Path) -> None:
@@ -580,9 +587,28 @@ class TestTheBoard:
         )
         assert (public.name, public.dimensions, public.licence) == (known, 384, "apache-2.0")
         assert public.parameters and public.parameters > 20_000_000
+        assert public.active_parameters and public.active_parameters < public.parameters
         assert [view.complete(row) for row in view.order] == [False, True]
         medical = view_board(board, parse_look([("domain", "Medical")]))
         assert [column.name for column in medical.shown_columns] == ["NFCorpus"]
+
+    @pytest.mark.parametrize(
+        ("stated", "active"),
+        [
+            ({"n_parameters": 5}, None),
+            ({"n_embedding_parameters": 2}, None),
+            ({"n_parameters": 5, "n_embedding_parameters": 2}, 3),
+            ({"n_parameters": 5, "n_embedding_parameters": 2, "n_active_parameters_override": 1}, 1),
+        ],
+    )
+    def test_active_parameters_are_those_that_mteb_counts(
+        self, house: House, stated: dict[str, int], active: int | None
+    ) -> None:
+        about = card("acme/own", "1", **stated)
+        house.take_folder({"b/1/model_meta.json": about, "b/1/STS12.json": result("STS12", test=0.75)})
+        with house.database.reading() as session:
+            board = load_board(session, benchmarks.by_slug(session, "public"))
+        assert board.models[0].active_parameters == active
 
 
 @with_public
@@ -646,6 +672,18 @@ class TestCommands:
         said = touchstone("import", "mteb", path, "--benchmark", "Public", "--definition", "MTEB(eng, v2)")
         assert said.startswith("Imported the board 'Public' (/boards/public): 2 results of 2 models, 2 scores.")
         assert touchstone("import", "mteb", path, "--benchmark", "Public").startswith("Added to the board 'Public'")
+
+    def test_an_imported_board_is_printed(self, touchstone: Callable[..., str], tmp_path: Path) -> None:
+        folder = write(tmp_path / "in", TWO_MODELS)
+        touchstone("import", "mteb", folder, "--benchmark", "Public")
+        heads = "| Rank | Model | Zero-shot | Memory (MB) |"
+        assert touchstone("export", "board", "Public", "--format", "md").startswith(heads)
+        said = touchstone("export", "board", "Public", "--format", "csv", "--languages")
+        assert said.splitlines() == [
+            "Rank (Borda),Model,Variant,Revision,Mean (Task),eng-Latn",
+            "1,org/one,,abc,0.5,0.5",
+            "1,org/two,,external,,0.625",
+        ]
 
     def test_broken_files_are_named(self, touchstone: Callable[..., str], tmp_path: Path) -> None:
         broken = {f"a__b/1/T{n:02}.json": b"{" for n in range(21)}

@@ -304,9 +304,9 @@ class TestMeasuredAxes:
     @pytest.mark.parametrize(
         ("axis", "title", "shown"),
         [
-            ("query_p50", f"Query latency p50 (ms, {GPU})", [["12.2", "yes"], ["0.500", "yes"]]),
-            ("documents_per_second", f"Documents a second ({GPU})", [["80.0", "yes"], ["9,000", "yes"]]),
-            ("peak_memory", f"Peak memory (MB, {GPU})", [["8,000", "yes"], ["200", "yes"]]),
+            ("query_p50", "Query latency p50 (ms)", [["12.2", "yes"], ["0.500", "yes"]]),
+            ("documents_per_second", "Documents a second", [["80.0", "yes"], ["9,000", "yes"]]),
+            ("peak_memory", "Peak memory (MB)", [["8,000", "yes"], ["200", "yes"]]),
         ],
     )
     def test_the_axis_names_its_device(
@@ -315,9 +315,10 @@ class TestMeasuredAxes:
         html = get(as_viewer, f"/boards/{world.measured()}/charts/{axis}")
         assert [[row[2], row[4]] for row in rows(html)] == shown
         layout = figure(html)["layout"]
-        assert layout["xaxis"]["title"]["text"] == title and layout["xaxis"]["type"] == "log"
+        assert layout["xaxis"]["title"]["text"] == f"{title}<br>{GPU}" and layout["xaxis"]["type"] == "log"
         assert not [tick for tick in layout["xaxis"]["ticktext"] if "." in tick and tick.endswith("0")]
-        assert f'<th scope="col" class="num">{title}</th>' in html
+        in_one_line = f"{title[:-1]}, {GPU})" if title.endswith(")") else f"{title} ({GPU})"
+        assert f'<th scope="col" class="num">{in_one_line}</th>' in html
         assert re.search(rf"Not drawn: 1 without a known value of [a-z0-9 ]+ on {GPU}\.", text_of(html))
 
     def test_another_device_shows_its_own_figures_alone(self, as_viewer: Browser, world: World) -> None:

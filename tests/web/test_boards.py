@@ -377,6 +377,19 @@ class TestInfo:
         assert first[:5] == ["pairs", "STS", "cosine_spearman", "eng-Latn", "1,200 pairs"]
         assert second[:3] == ["articles", "Retrieval", "ndcg_at_10"]
         assert "Borda: on every dataset a model earns a point" in text_of(html)
+        assert "Query p50" not in html
+
+    def test_what_is_measured_and_on_what(self, as_viewer: Browser, world: World) -> None:
+        text = text_of(get(as_viewer, f"/boards/{world.measured()}/info"))
+        assert "Query p50 (ms)" in text
+        assert f"lower is better. Measured on one device at a time: {GPU}; {CPU}." in text
+        world.dataset("b")
+        model = world.model("acme/once")
+        world.run(model, "b", 0.5)
+        world.measure(model, CPU)
+        assert f"higher is better. Measured on {CPU}." in text_of(
+            get(as_viewer, f"/boards/{world.board('b', name='Once')}/info")
+        )
 
 
 class TestDownloads:

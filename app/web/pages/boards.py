@@ -19,8 +19,8 @@ from app.http.unchanged import kept, minute
 from app.services import benchmarks
 from app.services.board_export import FORMATS
 from app.services.board_look import BoardLinks, Look, parse_look
-from app.services.board_view import BoardView, view_board
-from app.services.table_columns import FIXED_COLUMNS, PRESETS, TableColumn
+from app.services.board_view import BoardView, described_columns, view_board
+from app.services.table_columns import PRESETS, TableColumn
 from app.web.board_filter import (
     Choice,
     ColumnChoices,
@@ -143,7 +143,9 @@ def tasks(request: Request, _viewer: Viewer, session: ReadSession, slug: str) ->
 def info(request: Request, _viewer: Viewer, session: ReadSession, slug: str) -> Response:
     """What a board is made of."""
     board = boards_of(request).board(session, benchmarks.by_slug(session, slug))
-    return page(request, "boards/info.html", InfoPage(board, board_tabs(slug, "/info", Look()), FIXED_COLUMNS))
+    return page(
+        request, "boards/info.html", InfoPage(board, board_tabs(slug, "/info", Look()), described_columns(board))
+    )
 
 
 def _board_page(request: Request, session: Session, benchmark: Benchmark, path: str, tab: str = "") -> Response:
