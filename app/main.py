@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
+from anyio import to_thread
 from fastapi import APIRouter, FastAPI
 from starlette.datastructures import QueryParams
 from starlette.middleware.gzip import GZipMiddleware
@@ -57,6 +59,9 @@ PAGES = (
 )
 ROUTERS: tuple[APIRouter, ...] = (health.router, api, *(page.router for page in PAGES))
 
+_THREADS: Final = 8
+"""For endpoints. Each is mostly Python, which one thread computes at a time: more of them only wait for one another."""
+
 
 def create_app(settings: Settings | None = None, *, passwords: Passwords | None = None) -> FastAPI:
     """The application for these settings, those of the environment by default; `passwords` is for tests."""
@@ -89,6 +94,7 @@ def create_app(settings: Settings | None = None, *, passwords: Passwords | None 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    to_thread.current_default_thread_limiter().total_tokens = _THREADS
     yield
     app.state.database.dispose()
 

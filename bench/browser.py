@@ -20,9 +20,9 @@ _SORTS: Final = ("Mean (Task)", "Parameters", "Retr.", "Zero-shot")
 """Heads that are clicked in turn."""
 
 _FIRST_VISIBLE: Final = """
-window.shownAfter = new Promise(done => requestAnimationFrame(function look() {
+window.shownAfter = new Promise((done, fail) => addEventListener("DOMContentLoaded", () => {
   const rows = document.querySelectorAll("table.data tbody tr").length;
-  if (rows < ROWS || document.readyState === "loading") return requestAnimationFrame(look);
+  if (rows !== ROWS) fail(new Error(`the table has ${rows} rows`));
   requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now())));
 }));
 """

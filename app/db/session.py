@@ -23,7 +23,7 @@ def make_engine(settings: Settings) -> Engine:
         engine = create_engine(
             url,
             hide_parameters=True,
-            pool_size=40,  # as many as endpoints run at once; a connection costs little, opening one its pragmas
+            pool_size=20,  # more than endpoints run at once, because opening one takes long beside a query
             connect_args={"timeout": 15, "check_same_thread": False},
         )
         event.listen(engine, "connect", _configure_sqlite)

@@ -1,12 +1,10 @@
 """What endpoints are given: sessions, settings, addresses, and room for a large body."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from typing import Annotated, cast
 
 from fastapi import Depends, Path
 from sqlalchemy.orm import Session
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from app.db.session import Database
@@ -33,14 +31,10 @@ def get_session(request: Request) -> Iterator[Session]:
         yield session
 
 
-async def get_reading(request: Request) -> AsyncIterator[Session]:
-    """A snapshot to read from. It begins with the first query, so only its end needs a thread."""
-    with ExitStack() as stack:
-        session = stack.enter_context(database_of(request).reading())
-        try:
-            yield session
-        finally:
-            await run_in_threadpool(stack.close)
+def get_reading(request: Request) -> Iterator[Session]:
+    """A snapshot to read from."""
+    with database_of(request).reading() as session:
+        yield session
 
 
 def boards_of(request: Request) -> BoardCache:

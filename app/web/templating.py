@@ -3,7 +3,8 @@
 import hashlib
 import math
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -75,11 +76,25 @@ def error_page(request: Request, answer: ErrorAnswer, fragment: bool) -> Respons
     return page(request, "_error.html" if fragment else "error.html", answer, status=answer.status)
 
 
+class _Templates(FileSystemLoader):
+    """Looks for a change of a file once a second, not with every page."""
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
+        """See `FileSystemLoader`."""
+        source, path, is_fresh = super().get_source(environment, template)
+
+        @lru_cache(maxsize=1)
+        def is_fresh_in(_second: int) -> bool:
+            return is_fresh()
+
+        return source, path, lambda: is_fresh_in(_second())
+
+
 @lru_cache
 def environment() -> Environment:
     """The templates: escaping always, and an unknown name is an error."""
     made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=_Templates(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -102,7 +117,17 @@ def static_version(name: str) -> str:
     Raises:
         FileNotFoundError: A template names a file that does not exist.
     """
+    return _static_version(name, _second())
+
+
+@lru_cache(maxsize=256)
+def _static_version(name: str, _second: int) -> str:
     return _content_hash(STATIC / name, (STATIC / name).stat().st_mtime_ns)
+
+
+def _second() -> int:
+    """Files are looked at once a second: every look lets other threads go first."""
+    return int(time.monotonic())
 
 
 @lru_cache(maxsize=256)
