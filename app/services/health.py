@@ -13,7 +13,6 @@ from kombu.exceptions import OperationalError as BrokerError
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.db import migrate
 from app.db.session import Database
 from app.db.tables import DatasetRevision, JobState, Run, Worker
 from app.db.types import db_now
@@ -81,6 +80,8 @@ def _database(database: Database) -> tuple[bool, str]:
 
 
 def _schema(database: Database) -> tuple[bool, str]:
+    from app.db import migrate  # noqa: PLC0415 -- Alembic, which the web does not need to start
+
     current, head = migrate.current(database.engine), migrate.head(database.engine)
     if current == head:
         return True, f"at {head}"
