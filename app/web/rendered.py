@@ -24,16 +24,20 @@ _PLACE: Final = Markup("<!--piece-->")
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Markup as bytes, and the same as deflate blocks that may stand between any others."""
+    """What stands in a page's <main>: as bytes, and the same as deflate blocks that may stand between any others.
 
+    `title` is that of the page.
+    """
+
+    title: str
     plain: bytes
     deflated: bytes
 
     @classmethod
-    def of(cls, markup: Markup) -> "Piece":
+    def of(cls, title: str, markup: Markup) -> "Piece":
         """A piece with that content."""
         plain = markup.encode()
-        return cls(plain, _deflated(plain))
+        return cls(title, plain, _deflated(plain))
 
     def __len__(self) -> int:
         """How many bytes it takes."""
@@ -53,29 +57,31 @@ class RenderedPieces:
         self._making: dict[Hashable, Lock] = {}
         self._lock = Lock()
 
-    def piece(self, key: Hashable, make: Callable[[], Markup]) -> Piece:
+    def piece(self, key: Hashable, title: str, make: Callable[[], Markup]) -> Piece:
         """The piece of that key, made if it is not here.
 
         Args:
             key: everything that the piece depends on.
+            title: of its page.
             make: renders it.
         """
-        if found := self._find(key):
+        if found := self.find(key):
             return found
         with self._lock:
             making = self._making.setdefault(key, Lock())
         with making:
-            if found := self._find(key):  # made by another one meanwhile
+            if found := self.find(key):  # made by another one meanwhile
                 return found
             try:
-                made = Piece.of(make())
+                made = Piece.of(title, make())
                 self._keep(key, made)
             finally:
                 with self._lock:
                     self._making.pop(key, None)
         return made
 
-    def _find(self, key: Hashable) -> Piece | None:
+    def find(self, key: Hashable) -> Piece | None:
+        """The piece of that key, if it is here."""
         with self._lock:
             if found := self._pieces.get(key):
                 self._pieces.move_to_end(key)
@@ -103,9 +109,9 @@ class Framed:
     main: Markup = _PLACE
 
 
-def framed(request: Request, title: str, piece: Piece, headers: Mapping[str, str]) -> Response:
+def framed(request: Request, piece: Piece, headers: Mapping[str, str]) -> Response:
     """A page of a board around a piece, compressed where the browser takes that; only the frame is rendered."""
-    response = page(request, "boards/kept.html", Framed(title), headers=headers)
+    response = page(request, "boards/kept.html", Framed(piece.title), headers=headers)
     head, _, tail = bytes(response.body).partition(_PLACE.encode())
     packed = "gzip" in request.headers.get("accept-encoding", "")
     body = _gzip(head, piece, tail) if packed else head + piece.plain + tail

@@ -18,9 +18,9 @@ def test_a_piece_is_made_once() -> None:
         made.append("made")
         return Markup("<b>1</b>")
 
-    assert [pieces.piece(("board", 1), make).plain for _ in range(3)] == [b"<b>1</b>"] * 3
+    assert [pieces.piece(("board", 1), "A board", make).plain for _ in range(3)] == [b"<b>1</b>"] * 3
     assert made == ["made"]
-    pieces.piece(("board", 2), make)
+    pieces.piece(("board", 2), "A board", make)
     assert made == ["made"] * 2
 
 
@@ -33,7 +33,7 @@ def test_many_who_ask_at_once_wait_for_the_first() -> None:
         return Markup("x")
 
     with ThreadPoolExecutor(8) as pool:
-        asked = [pool.submit(pieces.piece, "key", make) for _ in range(8)]
+        asked = [pool.submit(pieces.piece, "key", "A board", make) for _ in range(8)]
         go.set()
         assert {one.result(10).plain for one in asked} == {b"x"}
     assert made == ["made"]
@@ -46,12 +46,12 @@ def test_a_piece_that_cannot_be_made_is_asked_for_again() -> None:
         raise ValueError("no such board")
 
     with pytest.raises(ValueError, match="no such board"):
-        pieces.piece("key", broken)
-    assert pieces.piece("key", lambda: Markup("well")).plain == b"well"
+        pieces.piece("key", "A board", broken)
+    assert pieces.piece("key", "A board", lambda: Markup("well")).plain == b"well"
 
 
 def test_what_was_asked_for_longest_ago_goes_first() -> None:
-    size = len(Piece.of(Markup("x" * 10)))
+    size = len(Piece.of("A <title>", Markup("x" * 10)))
     pieces, made = RenderedPieces(most_bytes=2 * size), list[int]()
 
     def ask(number: int) -> None:
@@ -59,7 +59,7 @@ def test_what_was_asked_for_longest_ago_goes_first() -> None:
             made.append(number)
             return Markup("x" * 10)
 
-        assert len(pieces.piece(number, make)) == size
+        assert len(pieces.piece(number, "A <title>", make)) == size
 
     for number in (1, 2, 1, 3, 1, 2):
         ask(number)
@@ -68,15 +68,15 @@ def test_what_was_asked_for_longest_ago_goes_first() -> None:
 
 def test_a_piece_without_room_is_still_given() -> None:
     pieces = RenderedPieces(most_bytes=5)
-    assert pieces.piece("long", lambda: Markup("x" * 10)).plain == b"x" * 10
-    assert pieces.piece("short", lambda: Markup("y")).plain == b"y"
+    assert pieces.piece("long", "A board", lambda: Markup("x" * 10)).plain == b"x" * 10
+    assert pieces.piece("short", "A board", lambda: Markup("y")).plain == b"y"
 
 
 @pytest.mark.parametrize("inside", ["", "<p>é &lt; ١٢</p>", "<td>0.5</td>" * 50_000])
 def test_a_framed_piece_reads_alike_compressed_and_not(inside: str) -> None:
-    piece = Piece.of(Markup(inside))
-    plain = framed(_asked(""), "A <title>", piece, {"ETag": "x"})
-    packed = framed(_asked("gzip, br"), "A <title>", piece, {"ETag": "x"})
+    piece = Piece.of("A <title>", Markup(inside))
+    plain = framed(_asked(""), piece, {"ETag": "x"})
+    packed = framed(_asked("gzip, br"), piece, {"ETag": "x"})
     whole = bytes(plain.body)
     assert gzip.decompress(bytes(packed.body)) == whole
     assert whole.count(inside.encode() or b"</main>") == 1

@@ -31,6 +31,20 @@ def test_an_unchanged_page_is_a_304_in_a_few_queries(as_viewer: Browser, world: 
     assert len(statements) <= 2
 
 
+def test_a_page_that_somebody_saw_asks_for_nothing_but_the_person(as_viewer: Browser, world: World, url: str) -> None:
+    for path in (url, f"{url}/tasks", "/"):
+        first = as_viewer.get(path)
+        with counted_statements(world.database) as statements:
+            again = as_viewer.get(path)
+        assert (again.status_code, again.text, len(statements)) == (200, first.text, 1)
+
+
+def test_a_board_that_is_gone_is_not_kept(as_viewer: Browser, as_admin: Browser, url: str) -> None:
+    assert as_viewer.get(url).status_code == 200
+    assert as_admin.post_form(f"{url}/delete", {}).status_code == 303
+    assert as_viewer.get(url).status_code == 404
+
+
 def test_a_new_score_makes_a_new_page(as_viewer: Browser, world: World, url: str) -> None:
     tag = as_viewer.get(url).headers["etag"]
     world.run(world.model("acme/other"), "a", 0.75)

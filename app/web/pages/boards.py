@@ -1,6 +1,6 @@
 """The boards: the default one, all of them, the tabs and downloads of one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -14,7 +14,7 @@ from app.db.tables import Benchmark, Role
 from app.http.access import Viewer
 from app.http.audience import fragment_wanted
 from app.http.dependencies import ReadSession, boards_of
-from app.http.identity import known_identity
+from app.http.identity import Identity, known_identity
 from app.http.unchanged import kept, minute
 from app.services import benchmarks
 from app.services.board_export import FORMATS
@@ -102,6 +102,8 @@ class EmptyHousePage:
 @router.get("/")
 def home(request: Request, _viewer: Viewer, session: ReadSession) -> Response:
     """The default board, or what to do to get one."""
+    if same := _kept_page(request, "/"):
+        return same
     benchmark = benchmarks.get_default(session)
     if benchmark is None:
         return page(request, "boards/none.html", EmptyHousePage(bool(dataset_choices(session))))
@@ -130,13 +132,15 @@ def download(request: Request, _viewer: Viewer, session: ReadSession, slug: str,
 @router.get("/boards/{slug}")
 def summary(request: Request, _viewer: Viewer, session: ReadSession, slug: str) -> Response:
     """A board with every column."""
-    return _board_page(request, session, benchmarks.by_slug(session, slug), f"/boards/{slug}")
+    path = f"/boards/{slug}"
+    return _kept_page(request, path) or _board_page(request, session, benchmarks.by_slug(session, slug), path)
 
 
 @router.get("/boards/{slug}/tasks")
 def tasks(request: Request, _viewer: Viewer, session: ReadSession, slug: str) -> Response:
     """A board's datasets, grouped by task type."""
-    return _board_page(request, session, benchmarks.by_slug(session, slug), f"/boards/{slug}/tasks", "/tasks")
+    path, tab = f"/boards/{slug}/tasks", "/tasks"
+    return _kept_page(request, path, tab) or _board_page(request, session, benchmarks.by_slug(session, slug), path, tab)
 
 
 @router.get("/boards/{slug}/info")
@@ -146,6 +150,22 @@ def info(request: Request, _viewer: Viewer, session: ReadSession, slug: str) -> 
     return page(
         request, "boards/info.html", InfoPage(board, board_tabs(slug, "/info", Look()), described_columns(board))
     )
+
+
+def _kept_page(request: Request, path: str, tab: str = "") -> Response | None:
+    """The page, if somebody of the same role has seen it since anything changed: it asks the database nothing."""
+    identity = known_identity(request)
+    if identity is None or fragment_wanted(request):
+        return None
+    headers = kept(request, identity.board_stamp)
+    look = parse_look(request.query_params.multi_items())
+    piece = pieces_of(request).find(_key(identity, identity.board_stamp, path, tab, look)) if headers else None
+    return framed(request, piece, headers) if piece else None
+
+
+def _key(identity: Identity, stamp: int, path: str, tab: str, look: Look) -> Hashable:
+    """All that the inside of a board's page depends on."""
+    return stamp, path, tab, look, identity.person.role, minute()
 
 
 def _board_page(request: Request, session: Session, benchmark: Benchmark, path: str, tab: str = "") -> Response:
@@ -159,10 +179,10 @@ def _board_page(request: Request, session: Session, benchmark: Benchmark, path: 
     identity = known_identity(request)
     if headers and identity and not fragment_wanted(request):
         viewer = _SameForAll(identity.person.role)
-        key = (benchmark.id, stamp, path, tab, look, viewer, minute())
-        main = pieces_of(request).piece(key, lambda: bare_page("boards/board.html", context(), viewer))
         title = f"{benchmark.name}: {tab.strip('/')}" if tab else benchmark.name
-        return framed(request, title, main, headers)
+        key = _key(identity, stamp, path, tab, look)
+        main = pieces_of(request).piece(key, title, lambda: bare_page("boards/board.html", context(), viewer))
+        return framed(request, main, headers)
     shown = context()
     # A table whose columns changed meanwhile cannot take new rows: htmx then loads the page again.
     if request.headers.get("HX-Trigger", shown.table.id) != shown.table.id:
