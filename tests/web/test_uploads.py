@@ -66,7 +66,7 @@ class TestUpload:
             upload.state, upload.done, upload.total = JobState.RUNNING, 500_000, 1_500_000
         with counted_statements(database) as statements:
             fragment = get(as_member, report, headers=FRAGMENT)
-        assert len(statements) == 3  # who, open runs, the upload
+        assert len(statements) == 2  # who, the upload
         assert fragment.lstrip().startswith('<div id="upload"')
         assert f'hx-get="{report}"' in fragment
         assert "Checking: 500.0 kB of 1.5 MB" in fragment

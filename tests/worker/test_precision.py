@@ -15,7 +15,8 @@ from worker.encoders.base import Precision
 matrices = arrays.arrays(
     np.float32,
     st.tuples(st.integers(1, 12), st.just(5)),
-    elements=st.floats(-4, 4, width=32) | st.sampled_from([0.0, -0.0, 1.0]),
+    # Multiples of a thousandth or so: sentence-transformers overflows where values hardly differ.
+    elements=st.integers(-4096, 4096).map(lambda number: number / 1024) | st.sampled_from([0.0, -0.0, 1.0]),
 )
 
 
@@ -35,6 +36,15 @@ def test_codes_are_those_of_sentence_transformers(kind: Precision, corpus: np.nd
 
         assert found.dtype == np.float32
         np.testing.assert_array_equal(found, quantize_embeddings(each, kind, ranges=limits).astype(np.float32))
+
+
+def test_what_lies_beyond_limits_that_hardly_differ_is_the_limit() -> None:
+    limits = np.array([[0.0], [3.3e-40]], np.float32)
+    assert precision.quantise(np.array([[1.0], [-1.0], [0.0]], np.float32), "uint8", limits).tolist() == [
+        [255],
+        [0],
+        [0],
+    ]
 
 
 @settings(deadline=None)

@@ -60,5 +60,7 @@ def quantise(vectors: FloatArray, precision: Precision, limits: FloatArray | Non
     if limits is None:
         raise ValueError(f"{precision} needs the limits of every dimension")
     steps = (limits[1] - limits[0]) / _STEPS
-    codes: FloatArray = np.clip(np.floor((vectors - limits[0]) / np.where(steps == 0, 1, steps)), 0, _STEPS)
+    with np.errstate(over="ignore"):  # beyond limits that hardly differ; it counts as the limit
+        places = np.floor((vectors - limits[0]) / np.where(steps == 0, 1, steps))
+    codes: FloatArray = np.clip(places, 0, _STEPS)
     return codes - 128 if precision == "int8" else codes
