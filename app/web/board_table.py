@@ -47,11 +47,6 @@ class BoardTable:
     ungrouped: int
     rows: tuple[TableRow, ...]
 
-    @property
-    def has_tasks(self) -> bool:
-        """Whether a column shows a dataset: their names are longer than what else heads a number."""
-        return any(column.kind is Kind.TASK for column in self.columns)
-
 
 def summary_table(view: BoardView) -> BoardTable:
     """The columns that the look shows."""
@@ -76,7 +71,7 @@ def _table(view: BoardView, columns: tuple[TableColumn, ...]) -> BoardTable:
     rank, _, *others = columns
     links, pinned = BoardLinks("", view.look), frozenset(view.pinned)
     keys = "\n".join(column.key for column in columns)
-    by_column = [_DRAWN[column.kind](view, column) for column in others]
+    by_column = [_drawn(view, column) for column in others]
     return BoardTable(
         id=f"rows-{crc32(keys.encode()):08x}",
         columns=columns,
@@ -87,6 +82,12 @@ def _table(view: BoardView, columns: tuple[TableColumn, ...]) -> BoardTable:
             for row, model, cells in zip(view.order, map(view.model, view.order), _joined(by_column), strict=True)
         ),
     )
+
+
+def _drawn(view: BoardView, column: TableColumn) -> Iterator[str]:
+    """The cells of a column; those of a dataset say so, because its name takes more room than other heads."""
+    cells = _DRAWN[column.kind](view, column)
+    return (str(cell).replace('class="', 'class="task ', 1) for cell in cells) if column.kind is Kind.TASK else cells
 
 
 def _joined(columns: Iterable[Iterable[str]]) -> Iterator[Markup]:

@@ -132,7 +132,7 @@ class TestTable:
             (model, column)
             for model in range(3)
             for column in range(11)
-            if 'class="num best' in cell(html, model, column)
+            if ' best ' in cell(html, model, column)
         ]
         assert best == [(1, 9)]
         assert "h9" in cell(html, 1, 9)
