@@ -128,12 +128,7 @@ class TestTable:
 
     def test_the_best_of_a_column_is_bold_and_the_worst_is_not(self, as_viewer: Browser, slug: str) -> None:
         html = get(as_viewer, f"/boards/{slug}")
-        best = [
-            (model, column)
-            for model in range(3)
-            for column in range(11)
-            if ' best ' in cell(html, model, column)
-        ]
+        best = [(model, column) for model in range(3) for column in range(11) if " best " in cell(html, model, column)]
         assert best == [(1, 9)]
         assert "h9" in cell(html, 1, 9)
         assert "h0" in cell(html, 2, 9)
