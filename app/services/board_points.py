@@ -1,7 +1,7 @@
 """The points of a board's charts: a score of each model against one of its attributes, and the Pareto frontier."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Final, NamedTuple
@@ -12,7 +12,7 @@ from app.core.pareto import pareto_frontier
 from app.core.units import short_count
 from app.db.queries.boards import BoardModel
 from app.errors import Invalid, NotFound
-from app.services.board_look import FILTER_LENGTH, Look
+from app.services.board_look import FILTER_LENGTH, Look, parse_look
 from app.services.board_view import BoardView, type_columns
 from app.services.table_columns import (
     MEASURED_FACTS,
@@ -193,12 +193,20 @@ def chosen_score(look: Look) -> str:
     return key if key.startswith("type:") or key in {"mean_task", "mean_task_type"} else DEFAULT_SCORE
 
 
-def with_score(look: Look, key: str) -> Look:
-    """The look that asks for a score: it puts the highest first.
+def parse_chart_look(parameters: Iterable[tuple[str, str]]) -> Look:
+    """Read the look of a chart from an address; `score` says what it sorts by, so that filters, tabs and axes keep it.
 
     Raises:
-        Invalid: it is no score of all datasets or of a task type.
+        Invalid: see `parse_look`; or the score is none of all datasets or of a task type.
     """
+    given = list(parameters)
+    look = parse_look(pair for pair in given if pair[0] != "score")
+    scores = [value for name, value in given if name == "score" and value]
+    return _with_score(look, scores[-1]) if scores else look
+
+
+def _with_score(look: Look, key: str) -> Look:
+    """The look that asks for a score: it puts the highest first."""
     asked = look.with_(sort=f"-{key}")
     if chosen_score(asked) != key:
         raise Invalid(

@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
@@ -21,7 +20,7 @@ from app.services import audit, benchmarks
 from app.services.accounts import Person
 from app.services.board_languages import LANGUAGE, load_language_scores, view_languages
 from app.services.board_look import Look, parse_look
-from app.services.board_points import find_axis, with_score
+from app.services.board_points import find_axis, parse_chart_look
 from app.services.board_view import view_board
 from app.services.boards import BoardCache
 
@@ -107,7 +106,7 @@ def parse_address(slug: str, address: str) -> Place:
     if match["slug"] and unquote(match["slug"]) != slug:
         raise Invalid(f"That is an address of another board than {slug!r}.", code="other_board")
     pairs = parse_qsl(parts.query, keep_blank_values=True)
-    return Place(tab, _look(tab, pairs), unquote(match["axis"] or ""))
+    return Place(tab, parse_chart_look(pairs) if tab == _CHARTS else parse_look(pairs), unquote(match["axis"] or ""))
 
 
 def address_of(slug: str, view: ViewRow) -> str:
@@ -188,16 +187,6 @@ def open_view(session: Session, boards: BoardCache, person: Person, slug: str, v
         else:
             return OpenedView(view.name, place.address(slug), missing)
     return OpenedView(view.name, Place(saved.tab, least).address(slug), missing)
-
-
-def _look(tab: str, pairs: Iterable[tuple[str, str]]) -> Look:
-    """The look of an address; that of a chart may name its score, which is what it sorts by."""
-    pairs = list(pairs)
-    if tab != _CHARTS:
-        return parse_look(pairs)
-    look = parse_look(pair for pair in pairs if pair[0] != "score")
-    scores = [value for name, value in pairs if name == "score" and value]
-    return with_score(look, scores[-1]) if scores else look
 
 
 def _check(session: Session, benchmark: Benchmark, board: Board, place: Place) -> None:

@@ -14,7 +14,7 @@ from app.http.access import Viewer
 from app.http.dependencies import ReadSession, boards_of
 from app.http.unchanged import kept
 from app.services import benchmarks
-from app.services.board_look import BoardLinks, Look, parse_look
+from app.services.board_look import BoardLinks, Look
 from app.services.board_points import (
     AXES,
     FEWEST_TYPES,
@@ -22,11 +22,11 @@ from app.services.board_points import (
     TypeProfile,
     axes_of,
     find_axis,
+    parse_chart_look,
     score_columns,
     score_name,
     score_points,
     type_profiles,
-    with_score,
 )
 from app.services.board_view import devices_of, type_columns, view_board
 from app.services.rank_comparison import FEWEST, RankComparison, compare_ranks
@@ -135,7 +135,7 @@ def public(
 
 def _charts(request: Request, session: Session, slug: str, key: str) -> Response:
     benchmark, stamp = benchmarks.by_slug(session, slug), board_stamp(session)
-    look = _asked(request)
+    look = parse_chart_look(request.query_params.multi_items())
     view = view_board(boards_of(request).board(session, benchmark, stamp), look)
     axis = find_axis(view, key)
     links = BoardLinks(_address(slug, axis.key), look, view.falling)
@@ -159,14 +159,6 @@ def _charts(request: Request, session: Session, slug: str, key: str) -> Response
         pinned=len(view.pinned),
     )
     return page(request, "boards/charts.html", context, headers=kept(request, stamp))
-
-
-def _asked(request: Request) -> Look:
-    """The look in the address; `score` says what it sorts by, so that filters, tabs and axes keep it."""
-    given = request.query_params.multi_items()
-    look = parse_look(pair for pair in given if pair[0] != "score")
-    scores = [value for name, value in given if name == "score" and value]
-    return with_score(look, scores[-1]) if scores else look
 
 
 def _address(slug: str, axis: str) -> str:
