@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.db.tables import ImportedModel, ImportedResult, ImportedScore
+from app.db.imported_tables import ImportedModel, ImportedResult, ImportedScore
 
 PUBLIC = Path(__file__).resolve().parents[1] / "../shared/data/mteb"
 

@@ -11,12 +11,13 @@ from sqlalchemy import event, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import ORMExecuteState, Session, sessionmaker
 
+from app.db.imported_tables import ImportedArchive
 from app.db.tables import (
     Benchmark,
     BenchmarkDataset,
+    BoardCertaintyRow,
     Dataset,
     DatasetRevision,
-    ImportedArchive,
     Measurement,
     Model,
     Run,
@@ -28,7 +29,18 @@ BOARDS = "boards"
 NO_CHANGE = {"touchstone_no_change": True}
 """Execution options of a statement whose effect is read anew every time, such as a run's progress."""
 
-_WATCHED = (Benchmark, BenchmarkDataset, Dataset, DatasetRevision, ImportedArchive, Measurement, Model, Run, Score)
+_WATCHED = (
+    Benchmark,
+    BenchmarkDataset,
+    BoardCertaintyRow,
+    Dataset,
+    DatasetRevision,
+    ImportedArchive,
+    Measurement,
+    Model,
+    Run,
+    Score,
+)
 _CHANGED = "touchstone_boards_changed"
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import (
     CheckConstraint,
     ForeignKey,
     Index,
+    LargeBinary,
     MetaData,
     String,
     Text,
@@ -61,7 +62,8 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
-def _created() -> Mapped[datetime]:
+def created_now() -> Mapped[datetime]:
+    """A column with the time at which its row was made."""
     return mapped_column(default=db_now(0))
 
 
@@ -80,7 +82,7 @@ class Job:
     done: Mapped[int] = mapped_column(default=0)
     total: Mapped[int] = mapped_column(default=0)
     worker: Mapped[str | None] = mapped_column(String(128))
-    created_at: Mapped[datetime] = _created()
+    created_at: Mapped[datetime] = created_now()
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
@@ -95,7 +97,7 @@ class User(Base):
     role: Mapped[str] = mapped_column(String(16))
     password_hash: Mapped[str | None] = mapped_column(String(256))
     active: Mapped[bool] = mapped_column(default=True, server_default=true())
-    created_at: Mapped[datetime] = _created()
+    created_at: Mapped[datetime] = created_now()
 
 
 class SignInLink(Base):
@@ -105,7 +107,7 @@ class SignInLink(Base):
 
     token_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
-    created_at: Mapped[datetime] = _created()
+    created_at: Mapped[datetime] = created_now()
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
 
@@ -117,7 +119,7 @@ class UserSession(Base):
 
     token_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
-    created_at: Mapped[datetime] = _created()
+    created_at: Mapped[datetime] = created_now()
     seen_at: Mapped[datetime] = mapped_column(default=db_now(0))
     expires_at: Mapped[datetime]
     address: Mapped[str] = mapped_column(String(64), default="")
@@ -135,7 +137,7 @@ class ApiToken(Base):
     token_sha256: Mapped[str] = mapped_column(String(64), unique=True)
     hint: Mapped[str] = mapped_column(String(8))
     scope: Mapped[str] = mapped_column(String(16))
-    created_at: Mapped[datetime] = _created()
+    created_at: Mapped[datetime] = created_now()
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
 
@@ -156,7 +158,10 @@ class AuditEntry(Base):
 
 
 class Dataset(Base):
-    """A named dataset; its texts live in revisions."""
+    """A named dataset; its texts live in revisions.
+
+    Scores that differ by no more than `margin`, on the metric's scale, are practically equal; None for the usual one.
+    """
 
     __tablename__ = "datasets"
 
@@ -166,8 +171,9 @@ class Dataset(Base):
     task_type: Mapped[str] = mapped_column(String(40))
     languages: Mapped[list[str]]
     description: Mapped[str] = mapped_column(Text, default="")
+    margin: Mapped[float | None]
     owner_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
-    created_at: Mapped[datetime] = _created()
+    created_at: Mapped[datetime] = created_now()
 
 
 class DatasetRevision(Base):
@@ -186,7 +192,7 @@ class DatasetRevision(Base):
     counts: Mapped[dict[str, Any]]
     warnings: Mapped[list[Any]] = mapped_column(Json, default=list)
     created_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
-    created_at: Mapped[datetime] = _created()
+    created_at: Mapped[datetime] = created_now()
 
 
 class Upload(Job, Base):
@@ -279,7 +285,7 @@ class Benchmark(Base):
     description: Mapped[str] = mapped_column(Text, default="")
     kind: Mapped[str] = mapped_column(String(16), default=BoardKind.OWN, server_default=BoardKind.OWN)
     is_default: Mapped[bool] = mapped_column(default=False, server_default=false())
-    created_at: Mapped[datetime] = _created()
+    created_at: Mapped[datetime] = created_now()
 
 
 class BenchmarkDataset(Base):
@@ -312,7 +318,7 @@ class SavedView(Base):
     tab: Mapped[str] = mapped_column(String(20), default="")
     query: Mapped[str] = mapped_column(Text, default="")
     shared: Mapped[bool] = mapped_column(default=False, server_default=false())
-    created_at: Mapped[datetime] = _created()
+    created_at: Mapped[datetime] = created_now()
 
 
 class Run(Job, Base):
@@ -376,6 +382,22 @@ class Evidence(Base):
     blob_sha256: Mapped[str] = mapped_column(String(64))
 
 
+class BoardCertaintyRow(Base):
+    """How sure a board is, as a light worker computed it (`app.services.certainty`).
+
+    Attributes:
+        inputs: a hash of all that it was computed from; what has another one by now is not shown.
+        content: arrays, as an .npz file.
+    """
+
+    __tablename__ = "board_certainty"
+
+    benchmark_id: Mapped[int] = mapped_column(ForeignKey("benchmarks.id", ondelete="CASCADE"), primary_key=True)
+    inputs: Mapped[str] = mapped_column(String(64))
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+    computed_at: Mapped[datetime] = created_now()
+
+
 class Measurement(Base):
     """What a model costs on one kind of device, measured by a worker on the same texts for every model.
 
@@ -398,7 +420,7 @@ class Measurement(Base):
     query_p95_ms: Mapped[float]
     documents_per_second: Mapped[float]
     details: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    measured_at: Mapped[datetime] = _created()
+    measured_at: Mapped[datetime] = created_now()
 
 
 class Stamp(Base):
@@ -421,78 +443,3 @@ class Worker(Base):
     version: Mapped[str] = mapped_column(String(32), default="")
     started_at: Mapped[datetime] = mapped_column(default=db_now(0))
     seen_at: Mapped[datetime] = mapped_column(default=db_now(0))
-
-
-# Imported boards: what goes with the benchmark is deleted with it.
-
-
-def _of_benchmark(**options: Any) -> Mapped[int]:
-    return mapped_column(ForeignKey("benchmarks.id", ondelete="CASCADE"), **options)
-
-
-class ImportedArchive(Base):
-    """The original bytes of one import, as a zip in the blob store. `definition` is "" for every task found."""
-
-    __tablename__ = "imported_archives"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    benchmark_id: Mapped[int] = _of_benchmark(index=True)
-    blob_sha256: Mapped[str] = mapped_column(String(64), index=True)
-    file_name: Mapped[str] = mapped_column(String(255))
-    files: Mapped[int]
-    definition: Mapped[str] = mapped_column(String(200), default="")
-    excluded: Mapped[list[str]] = mapped_column(default=list)
-    created_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
-    created_at: Mapped[datetime] = _created()
-
-
-class ImportedColumn(Base):
-    """A task of an imported board; `cells` holds the [split, subset] pairs whose mean is its score."""
-
-    __tablename__ = "imported_columns"
-
-    benchmark_id: Mapped[int] = _of_benchmark(primary_key=True)
-    task: Mapped[str] = mapped_column(String(200), primary_key=True)
-    position: Mapped[int]
-    task_type: Mapped[str] = mapped_column(String(40))
-    cells: Mapped[list[list[str]]] = mapped_column(Json)
-    languages: Mapped[list[str]]
-
-
-class ImportedModel(Base):
-    """One revision of a model on an imported board; `meta` is what its model_meta.json states."""
-
-    __tablename__ = "imported_models"
-    __table_args__ = (UniqueConstraint("benchmark_id", "name", "revision"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    benchmark_id: Mapped[int] = _of_benchmark()
-    name: Mapped[str] = mapped_column(String(200))
-    revision: Mapped[str] = mapped_column(String(100))
-    meta: Mapped[dict[str, Any]] = mapped_column(default=dict)
-
-
-class ImportedResult(Base):
-    """One result file. `chosen`: of all results of a model's name on a task, the one that counts."""
-
-    __tablename__ = "imported_results"
-    __table_args__ = (Index("ix_imported_results_model_id_task", "model_id", "task"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    model_id: Mapped[int] = mapped_column(ForeignKey("imported_models.id", ondelete="CASCADE"))
-    archive_id: Mapped[int] = mapped_column(ForeignKey("imported_archives.id", ondelete="CASCADE"), index=True)
-    task: Mapped[str] = mapped_column(String(200))
-    mteb_version: Mapped[str | None] = mapped_column(String(64))
-    chosen: Mapped[bool]
-
-
-class ImportedScore(Base):
-    """The main metric of one cell of a result file, on mteb's scale, finite."""
-
-    __tablename__ = "imported_scores"
-    __table_args__ = (CheckConstraint("value > -1e300 AND value < 1e300", name="finite"),)
-
-    result_id: Mapped[int] = mapped_column(ForeignKey("imported_results.id", ondelete="CASCADE"), primary_key=True)
-    split: Mapped[str] = mapped_column(String(64), primary_key=True)
-    subset: Mapped[str] = mapped_column(String(200), primary_key=True)
-    value: Mapped[float]

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session, aliased
 
-from app.db.tables import ImportedColumn, ImportedModel, ImportedResult, ImportedScore
+from app.db.imported_tables import ImportedColumn, ImportedModel, ImportedResult, ImportedScore
 from app.mteb.registry import find_model, find_task
 from app.mteb.results import Candidate, prefer
 from app.services.import_reading import Line, ModelLine

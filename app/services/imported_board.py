@@ -8,9 +8,10 @@ from sqlalchemy.orm import Session
 
 from app.core.aggregation import DatasetMeans
 from app.core.task_types import TASK_TYPES
+from app.db.imported_tables import ImportedColumn
 from app.db.queries.boards import Board, BoardColumn, BoardModel, trained_on
 from app.db.queries.imported_board import ImportedMean, imported_columns, imported_means, imported_models, last_import
-from app.db.tables import Benchmark, ImportedColumn
+from app.db.tables import Benchmark
 from app.mteb import registry
 from app.services.model_attributes import known
 

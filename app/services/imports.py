@@ -17,8 +17,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.core.formats.records import UNSAFE_IN_NAMES
+from app.db.imported_tables import ImportedArchive
 from app.db.session import Database, lock_name
-from app.db.tables import Benchmark, BoardKind, ImportedArchive
+from app.db.tables import Benchmark, BoardKind
 from app.errors import Conflict, Invalid
 from app.services import accounts, audit, benchmarks, datasets
 from app.services.accounts import Person

@@ -15,16 +15,9 @@ from sqlalchemy import func, select
 from typer.testing import CliRunner
 
 from app.cli import cli
+from app.db.imported_tables import ImportedArchive, ImportedColumn, ImportedModel, ImportedResult, ImportedScore
 from app.db.session import Database
-from app.db.tables import (
-    AuditEntry,
-    Benchmark,
-    ImportedArchive,
-    ImportedColumn,
-    ImportedModel,
-    ImportedResult,
-    ImportedScore,
-)
+from app.db.tables import AuditEntry, Benchmark
 from app.errors import AppError, Conflict, Invalid, NotFound, TooLarge
 from app.services import benchmarks, imports
 from app.services.board_look import Look, parse_look

@@ -10,18 +10,12 @@ from sqlalchemy import distinct, func, select
 from sqlalchemy.orm import Session
 
 from app.core.aggregation import Booleans, DatasetMeans, Integers
+from app.core.board_certainty import BoardCertainty
+from app.core.significance import MARGIN
+from app.db.imported_tables import ImportedArchive, ImportedColumn, ImportedModel
 from app.db.queries.datasets import counts_text
 from app.db.queries.shared import newest_revisions
-from app.db.tables import (
-    Benchmark,
-    BenchmarkDataset,
-    Dataset,
-    ImportedArchive,
-    ImportedColumn,
-    ImportedModel,
-    JobState,
-    Run,
-)
+from app.db.tables import Benchmark, BenchmarkDataset, Dataset, JobState, Run
 
 OPEN = (JobState.QUEUED, JobState.RUNNING)
 
@@ -59,6 +53,7 @@ class BoardColumn:
         domains: where its texts are from, such as "Legal"; known for MTEB's tasks.
         href: leads to the dataset's page, "" if it has none.
         revision: None while there is none.
+        margin: scores that differ by no more, on the metric's scale, are practically equal.
     """
 
     slug: str
@@ -72,6 +67,7 @@ class BoardColumn:
     revision: str | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     published_at: datetime | None = None
+    margin: float = MARGIN
 
     @property
     def counts_text(self) -> str:
@@ -161,6 +157,8 @@ class Board:
         marks: by (model, column) a run newer than that, open or failed.
         left_out: the models whose every run failed.
         imported: whether its scores were imported.
+        certainty: how sure its figures are, if that was computed from exactly these; see `app.services.certainty`.
+        certainty_expected: whether a worker is about to compute it.
     """
 
     slug: str
@@ -177,6 +175,8 @@ class Board:
     left_out: tuple[BoardModel, ...]
     last_result: datetime | None
     imported: bool = False
+    certainty: BoardCertainty | None = None
+    certainty_expected: bool = False
 
     @property
     def task_types(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Float, func, select
 from sqlalchemy.orm import Session
 
-from app.db.tables import ImportedArchive, ImportedColumn, ImportedModel, ImportedResult, ImportedScore
+from app.db.imported_tables import ImportedArchive, ImportedColumn, ImportedModel, ImportedResult, ImportedScore
 
 
 class ImportedMean(NamedTuple):

@@ -7,17 +7,9 @@ from datetime import datetime
 from sqlalchemy import Subquery, func, select
 from sqlalchemy.orm import Session
 
+from app.db.imported_tables import ImportedArchive
 from app.db.queries.shared import newest_revisions
-from app.db.tables import (
-    BenchmarkDataset,
-    Dataset,
-    DatasetRevision,
-    ImportedArchive,
-    JobState,
-    Model,
-    Run,
-    Score,
-)
+from app.db.tables import BenchmarkDataset, Dataset, DatasetRevision, JobState, Model, Run, Score
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,18 +7,9 @@ from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.core.task_types import TASK_TYPES
+from app.db.imported_tables import ImportedModel, ImportedResult, ImportedScore
 from app.db.queries.shared import newest_revisions
-from app.db.tables import (
-    BenchmarkDataset,
-    Dataset,
-    DatasetRevision,
-    ImportedModel,
-    ImportedResult,
-    ImportedScore,
-    JobState,
-    Run,
-    Score,
-)
+from app.db.tables import BenchmarkDataset, Dataset, DatasetRevision, JobState, Run, Score
 
 _READ_ON = {"yield_per": 10_000}
 

@@ -9,19 +9,9 @@ from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session, aliased
 
 from app.core.units import short_count, vector_bytes
+from app.db.imported_tables import ImportedModel
 from app.db.queries.shared import newest_revisions
-from app.db.tables import (
-    Benchmark,
-    BenchmarkDataset,
-    Dataset,
-    DatasetRevision,
-    ImportedModel,
-    JobState,
-    Measurement,
-    Model,
-    Run,
-    User,
-)
+from app.db.tables import Benchmark, BenchmarkDataset, Dataset, DatasetRevision, JobState, Measurement, Model, Run, User
 
 OPEN = (JobState.QUEUED, JobState.RUNNING)
 NOT_READY = {

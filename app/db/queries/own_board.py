@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.core.aggregation import DatasetMeans, Integers
+from app.core.significance import MARGIN
 from app.core.task_types import TASK_TYPES
 from app.db.queries.boards import OPEN, Board, BoardColumn, BoardModel, Measured, RunMark, trained_on
 from app.db.queries.shared import newest_revisions
@@ -72,6 +73,7 @@ def _columns(session: Session, benchmark_id: int) -> tuple[tuple[BoardColumn, ..
             revision=revision.revision if revision else None,
             counts=revision.counts if revision else {},
             published_at=revision.created_at if revision else None,
+            margin=MARGIN if dataset.margin is None else dataset.margin,
         )
         for dataset, revision in found
     )
