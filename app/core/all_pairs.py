@@ -1,61 +1,60 @@
-"""All pairs of models at once: the randomised Tukey test, whose one null distribution holds for all, and tiers."""
+"""All pairs of models at once: Tukey's randomised test, whose one null distribution holds for all, and tiers."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from app.core.aggregation import Floats, Integers
-from app.core.resampling import RESAMPLES, SEED, Units
+from app.core.resampling import RESAMPLES, SEED, Strata, pooled
+from app.core.significance import random_signs
 from app.core.verdicts import SIGNIFICANT
 
-MANY: Final = 1_000
-"""From so many units on the distribution of the permuted means is taken at its limit, which is normal."""
-_TABLE: Final = 2_048
-"""Permutations that are drawn at a time; each unit of each resample takes one of them."""
-_CHUNK: Final = 64
+_SAME: Final = 1e-20
+"""Models whose values differ by less, squared and summed, are the same: what is left is rounding."""
 
 
-def tukey(datasets: Sequence[Units], *, resamples: int = RESAMPLES, seed: int = SEED) -> Floats:
-    """The randomised Tukey test: for each pair, how often chance alone makes some two models differ as much.
+def tukey(strata: Strata, *, resamples: int = RESAMPLES, seed: int = SEED) -> Floats:
+    """Tukey's randomised test: for each pair, how often chance alone makes some two models differ as clearly.
 
-    If all models are equal, a unit's values could stand at any of them. So they are permuted within each unit, and the
-    greatest of the means less the smallest is what chance makes of it; p = (b + 1) / (resamples + 1), b being how often
-    that reaches the difference of the pair. The family of all pairs errs in 5% of cases. Over several datasets each is
-    permuted by itself, and the means are those over datasets, as on a board.
+    Under random signs of all differences within a unit, each pair's difference is divided by what signs alone make of
+    it, sqrt(sum of squares); the greatest over all pairs is what chance makes of the whole board. p = (b + 1) /
+    (resamples + 1), b being how often that reaches the pair's own. The family of all pairs errs in 5% of cases.
 
-    From `MANY` units on, permuting is replaced by what it comes to: sums of so many independent permutations are
-    normal, each mean with the variance V = sum of s_i² / n², s_i² being the variance within unit i, and any two
-    correlated by -1 / (models - 1).
+    The classical form permutes the values of all models within a unit and takes the plain range of the means. There
+    one bad model, such as a random baseline, widens the distribution for all: with it on the board good models are
+    hardly ever told apart. Dividing pair by pair (Tukey and Kramer) leaves each pair to its own noise, and two models
+    alone are exactly the sign-flip test.
 
     Args:
-        datasets: at least one, each of the same two or more models; clusters are permuted whole, and should be of
-            one size.
+        strata: at least one, each of the same two or more models; clusters get one sign.
         resamples: at least 1.
         seed: the same one gives the same p.
 
     Returns:
-        Shape (models, models), symmetric, above 0 and at most 1; 1 on the diagonal.
+        Shape (models, models), symmetric, above 0 and at most 1; 1 on the diagonal and where values are the same.
 
     Raises:
-        ValueError: there is no dataset, there are fewer than two models, or datasets differ in their number.
+        ValueError: there is no stratum, there are fewer than two models, or strata differ in their number.
 
     Reference:
-        Carterette 2012, "Multiple testing in statistical analysis of systems-based information retrieval experiments".
+        Westfall and Young 1993, "Resampling-Based Multiple Testing", chapter 2 (single-step maxT); Carterette 2012,
+        "Multiple testing in statistical analysis of systems-based information retrieval experiments".
     """
-    counts = {units.sums.shape[1] for units in datasets}
+    counts = {stratum.units.sums.shape[1] for stratum in strata}
     if len(counts) != 1 or min(counts) < 2:
-        raise ValueError("a comparison of all pairs needs datasets of the same models, at least two")
-    generators = [np.random.default_rng((seed, number)) for number in range(len(datasets))]
-    drawn = [_drawn(units, resamples, generator) for units, generator in zip(datasets, generators, strict=True)]
-    ranges = np.sort(np.ptp(np.mean(drawn, axis=0), axis=1))
-    means = np.mean([units.means for units in datasets], axis=0)
-    differences = np.abs(means[:, None] - means)
-    reached = differences - 1e-9 * (1 + np.abs(means).max())
-    beyond = resamples - np.searchsorted(ranges, reached, side="left")
-    found: Floats = (beyond + 1) / (resamples + 1)
-    np.fill_diagonal(found, 1.0)
+        raise ValueError("a comparison of all pairs needs values of the same models, at least two")
+    sums = pooled(strata).sums
+    values = sums - sums.mean(axis=1, keepdims=True)
+    values /= np.abs(values).max(initial=1e-300)
+    precision = _precision(values)
+    maxima = np.concatenate(
+        [_greatest(signs @ values, precision) for signs in random_signs(len(values), resamples=resamples, seed=seed)]
+    )
+    totals = values.sum(axis=0)
+    reached = np.abs(totals[:, None] - totals) * precision * (1 - 1e-9)
+    beyond = resamples - np.searchsorted(np.sort(maxima), reached, side="left")
+    found: Floats = np.where(precision > 0, (beyond + 1) / (resamples + 1), 1.0)
     return found
 
 
@@ -74,8 +73,8 @@ def tiers(means: ArrayLike, ps: ArrayLike, *, level: float = SIGNIFICANT) -> Int
         Shape (models,), 1 for the first tier.
 
     Example:
-        >>> tiers([0.5, 0.9, 0.8], [[1, 0.01, 0.02], [0.01, 1, 0.4], [0.02, 0.4, 1]]).tolist()
-        [2, 1, 1]
+        >>> tiers([0.7, 0.5, 0.69], [[1, 0.01, 0.4], [0.01, 1, 0.03], [0.4, 0.03, 1]]).tolist()
+        [1, 2, 1]
     """
     values, table = np.asarray(means, np.float64), np.asarray(ps, np.float64)
     found = np.zeros(len(values), np.int64)
@@ -87,22 +86,20 @@ def tiers(means: ArrayLike, ps: ArrayLike, *, level: float = SIGNIFICANT) -> Int
     return found
 
 
-def _drawn(units: Units, resamples: int, generator: np.random.Generator) -> Floats:
-    """Means that chance alone makes, less what they have in common; shape (resamples, models)."""
-    if len(units) < MANY:
-        return _permuted(units, resamples, generator)
-    models = units.sums.shape[1]
-    variance = float(units.sums.var(axis=1).sum()) / float(units.sizes.sum()) ** 2
-    return generator.normal(0, np.sqrt(variance * models / (models - 1)), (resamples, models))
+def _precision(values: Floats) -> Floats:
+    """By pair, one over what random signs make of its difference; 0 for the same values. Shape (models, models)."""
+    models = values.shape[1]
+    found = np.zeros((models, models))
+    for model in range(models):
+        squares = np.square(values - values[:, [model]]).sum(axis=0)
+        found[model] = np.divide(1, np.sqrt(squares), out=np.zeros(models), where=squares > _SAME)
+    return found
 
 
-def _permuted(units: Units, resamples: int, generator: np.random.Generator) -> Floats:
-    """Means after permuting within each unit; shape (resamples, models)."""
-    sums, total = units.sums, float(units.sizes.sum())
-    found = np.empty((resamples, sums.shape[1]))
-    for start in range(0, resamples, _CHUNK):
-        table = np.argsort(generator.random((_TABLE, sums.shape[1])), axis=1)
-        for number in range(start, min(start + _CHUNK, resamples)):
-            chosen = table[generator.integers(0, _TABLE, len(sums))]
-            found[number] = np.take_along_axis(sums, chosen, axis=1).sum(axis=0) / total
+def _greatest(totals: Floats, precision: Floats) -> Floats:
+    """The clearest difference between any two of the models, on each resample; totals of shape (resamples, models)."""
+    found = np.zeros(len(totals))
+    for model in range(1, totals.shape[1]):
+        apart = np.abs(totals[:, :model] - totals[:, [model]]) * precision[model, :model]
+        np.maximum(found, apart.max(axis=1), out=found)
     return found

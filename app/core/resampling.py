@@ -3,7 +3,7 @@
 Examples that belong together (queries of one source document) are drawn together, as one cluster.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,8 +37,44 @@ class Units:
         means: Floats = self.sums.sum(axis=0) / self.sizes.sum()
         return means
 
+    def of(self, models: Integers) -> "Units":
+        """The same units of some of the models."""
+        return Units(self.sums[:, models], self.sizes)
+
     def __len__(self) -> int:
         return len(self.sizes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stratum:
+    """Units that are drawn by themselves, such as those of one cell of a dataset, or of one dataset of a board.
+
+    Attributes:
+        units: with the values of every model.
+        weight: the score of a model is the sum over the strata of weight * mean.
+    """
+
+    units: Units
+    weight: float
+
+
+Strata = Sequence[Stratum]
+
+
+def stratified_means(strata: Strata) -> Floats:
+    """Every model's score over all strata; shape (models,)."""
+    means: Floats = np.sum([stratum.weight * stratum.units.means for stratum in strata], axis=0)
+    return means
+
+
+def pooled(strata: Strata) -> Units:
+    """All units of all strata as ones of a single sum: each value is scaled so that they add up to the score.
+
+    For tests that flip or permute within units. It is no sample to draw from: strata would change their sizes.
+    """
+    sums = [stratum.units.sums * (stratum.weight / stratum.units.sizes.sum()) for stratum in strata]
+    table = np.concatenate(sums)
+    return Units(table * len(table), np.ones(len(table)))
 
 
 def units_of(values: ArrayLike, clusters: ArrayLike | None = None) -> Units:
@@ -66,7 +102,10 @@ def units_of(values: ArrayLike, clusters: ArrayLike | None = None) -> Units:
     return Units(sums, sizes)
 
 
-def resample_counts(units: int, *, resamples: int = RESAMPLES, seed: int = SEED) -> Iterator[Floats]:
+Seed = int | tuple[int, ...]
+
+
+def resample_counts(units: int, *, resamples: int = RESAMPLES, seed: Seed = SEED) -> Iterator[Floats]:
     """How often each unit was drawn, in each resample of as many units with replacement.
 
     Args:
@@ -86,7 +125,7 @@ def resample_counts(units: int, *, resamples: int = RESAMPLES, seed: int = SEED)
         yield np.bincount(drawn.ravel(), minlength=rows * units).reshape(rows, units).astype(np.float64)
 
 
-def resampled_means(units: Units, *, resamples: int = RESAMPLES, seed: int = SEED) -> Floats:
+def resampled_means(units: Units, *, resamples: int = RESAMPLES, seed: Seed = SEED) -> Floats:
     """Every model's mean on every resample.
 
     Returns:
@@ -97,6 +136,20 @@ def resampled_means(units: Units, *, resamples: int = RESAMPLES, seed: int = SEE
         for counts in resample_counts(len(units), resamples=resamples, seed=seed)
     ]
     return np.concatenate(parts)
+
+
+def resampled_scores(strata: Strata, *, resamples: int = RESAMPLES, seed: Seed = SEED) -> Floats:
+    """Every model's score on every resample; each stratum is drawn by itself, and keeps its size.
+
+    Returns:
+        Shape (resamples, models).
+    """
+    first, *others = strata
+    found = first.weight * resampled_means(first.units, resamples=resamples, seed=seed)
+    for number, stratum in enumerate(others, 1):
+        own = (*(seed if isinstance(seed, tuple) else (seed,)), number)
+        found += stratum.weight * resampled_means(stratum.units, resamples=resamples, seed=own)
+    return found
 
 
 def percentiles(samples: ArrayLike, level: float = LEVEL) -> tuple[Floats, Floats]:

@@ -4,6 +4,7 @@ All tests are of paired differences: the same examples, in the same order, for e
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +12,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from app.core.aggregation import Floats
-from app.core.resampling import LEVEL, RESAMPLES, SEED, Units, percentiles, resampled_means, units_of
+from app.core.resampling import (
+    LEVEL,
+    RESAMPLES,
+    SEED,
+    Strata,
+    Stratum,
+    Units,
+    percentiles,
+    pooled,
+    resampled_means,
+    resampled_scores,
+    stratified_means,
+    units_of,
+)
 from app.core.student import t_quantile, t_tails
 
 FEW: Final = 30
@@ -45,9 +59,11 @@ class Difference:
         value: mean of A less mean of B.
         interval: 95%.
         equality: the 90% interval; inside the margin the two are practically equal.
-        p: of the sign-flip permutation test, two-sided; at least 1 / (resamples + 1).
+        p: of the sign-flip permutation test, two-sided, or of the bootstrap where the metric is no mean; at least
+            1 / (resamples + 1).
         p_t: of the paired t-test, NaN where all differences are the same.
-        wins: examples on which A has more; `ties` as much; `losses` less.
+        wins: examples (or clusters) on which A has more; `ties` as much; `losses` less; None where an example has no
+            score of its own.
         needed: so many examples (or clusters) would find this difference in 80 of 100 cases; None where it is zero.
     """
 
@@ -56,9 +72,9 @@ class Difference:
     equality: Interval
     p: float
     p_t: float
-    wins: int
-    ties: int
-    losses: int
+    wins: int | None
+    ties: int | None
+    losses: int | None
     needed: int | None
 
 
@@ -93,8 +109,9 @@ def mean_interval(
     units = units_of(values, clusters)
     if len(units) >= INDICATIVE:
         low, high = percentiles(resampled_means(units, resamples=resamples, seed=seed), level)
-        return Interval(float(low[0]), float(high[0]), len(units))
-    return _student_interval(units, level)
+    else:
+        low, high = student_intervals([Stratum(units, 1.0)], level)
+    return Interval(float(low[0]), float(high[0]), len(units))
 
 
 def compare(
@@ -123,25 +140,48 @@ def compare(
             f"values of shape {first.shape} and {second.shape}; wanted is one for each of the same examples"
         )
     differences = np.round(first - second, _TIE_DIGITS)
-    units = units_of(differences, clusters)
-    if len(units) >= INDICATIVE:
-        samples = resampled_means(units, resamples=resamples, seed=seed)
-        wide, narrow = percentiles(samples), percentiles(samples, EQUALITY_LEVEL)
-        intervals = [Interval(float(low[0]), float(high[0]), len(units)) for low, high in (wide, narrow)]
-    else:
-        intervals = [_student_interval(units, level) for level in (LEVEL, EQUALITY_LEVEL)]
-    value = float(units.means[0])
-    return Difference(
-        value,
-        intervals[0],
-        intervals[1],
-        p=float(sign_flip(units, resamples=resamples, seed=seed)[0]),
-        p_t=_paired_t(units),
-        wins=int((differences > 0).sum()),
-        ties=int((differences == 0).sum()),
-        losses=int((differences < 0).sum()),
-        needed=_needed(units, value),
-    )
+    return compare_strata([Stratum(units_of(differences, clusters), 1.0)], resamples=resamples, seed=seed)
+
+
+def compare_strata(strata: Strata, *, resamples: int = RESAMPLES, seed: int = SEED, counted: bool = True) -> Difference:
+    """The same of differences that are drawn stratum by stratum: of a dataset of several cells, or of a board.
+
+    Args:
+        strata: differences A - B, one column; at least one stratum.
+        resamples: of the bootstrap and of the test.
+        seed: of both.
+        counted: whether a unit's difference is one of scores, so that wins, ties and losses can be counted.
+    """
+    samples = None
+    if sum(len(stratum.units) for stratum in strata) >= INDICATIVE:
+        samples = resampled_scores(strata, resamples=resamples, seed=seed)[:, 0]
+    flipped = sign_flip(pooled(strata), resamples=resamples, seed=seed)
+    differences = np.concatenate([stratum.units.sums[:, 0] for stratum in strata])
+    outcomes = _outcomes(differences) if counted else _NOT_COUNTED
+    return _difference(strata, float(stratified_means(strata)[0]), samples, float(flipped[0]), outcomes)
+
+
+def compare_samples(samples_a: ArrayLike, samples_b: ArrayLike, value: float, strata: Strata) -> Difference:
+    """The same for a metric that is no mean, such as a correlation, computed again on every resample.
+
+    p is the bootstrap's, two-sided: twice the share of resamples on the other side of zero, (b + 1) / (resamples + 1).
+
+    Args:
+        samples_a: shape (resamples,), A's score on each; NaN where it is undefined.
+        samples_b: B's on the same resamples.
+        value: A's score less B's, on all examples.
+        strata: differences of what the examples contribute to the two scores (`app.core.contributions`): for the
+            t-test, and for intervals where examples are few.
+
+    Reference:
+        Efron and Tibshirani 1993, chapter 15.
+    """
+    samples = np.asarray(samples_a, np.float64) - np.asarray(samples_b, np.float64)
+    samples = samples[np.isfinite(samples)]
+    below, above = (samples <= 0).sum(), (samples >= 0).sum()
+    p = min(1.0, 2 * float(min(below, above) + 1) / (len(samples) + 1))
+    few = sum(len(stratum.units) for stratum in strata) < INDICATIVE
+    return _difference(strata, value, None if few else samples, p, _NOT_COUNTED)
 
 
 def sign_flip(units: Units, *, resamples: int = RESAMPLES, seed: int = SEED) -> Floats:
@@ -164,15 +204,25 @@ def sign_flip(units: Units, *, resamples: int = RESAMPLES, seed: int = SEED) -> 
     sums = units.sums[units.sums.any(axis=1)]
     total = sums.sum(axis=0)
     reached = np.abs(total) - 1e-9 * np.abs(sums).sum(axis=0)
-    generator, beyond = np.random.default_rng(seed), np.zeros(sums.shape[1], np.int64)
-    width = max(1, len(sums))
-    at_once = max(1, _CHUNK_SIGNS // width)
+    beyond = np.zeros(sums.shape[1], np.int64)
+    for signs in random_signs(len(sums), resamples=resamples, seed=seed):
+        beyond += (np.abs(signs @ sums) >= reached).sum(axis=0)
+    return (beyond + 1) / (resamples + 1)
+
+
+def random_signs(units: int, *, resamples: int = RESAMPLES, seed: int = SEED) -> Iterator[Floats]:
+    """A sign for each unit, in each resample.
+
+    Yields:
+        1 and -1, of shape (a few resamples, units), all together `resamples` rows.
+    """
+    generator = np.random.default_rng(seed)
+    at_once = max(1, _CHUNK_SIGNS // max(1, units))
     for start in range(0, resamples, at_once):
         rows = min(at_once, resamples - start)
-        drawn = generator.integers(0, 256, size=(rows, -(-width // 8)), dtype=np.uint8)
-        plus = np.unpackbits(drawn, axis=1, count=len(sums)).astype(np.float64)
-        beyond += (np.abs(2 * (plus @ sums) - total) >= reached).sum(axis=0)
-    return (beyond + 1) / (resamples + 1)
+        drawn = generator.integers(0, 256, size=(rows, -(-units // 8)), dtype=np.uint8)
+        plus = np.unpackbits(drawn, axis=1, count=units).astype(np.float64)
+        yield 2 * plus - 1
 
 
 def holm(ps: ArrayLike) -> Floats:
@@ -217,30 +267,51 @@ def benjamini_hochberg(ps: ArrayLike) -> Floats:
     return adjusted
 
 
-def _student_interval(units: Units, level: float) -> Interval:
-    """Of a mean over few units; of clusters, by the deviations of their sums (linearised ratio)."""
-    n, mean = len(units), float(units.means[0])
-    if n < 2:
-        return Interval(math.nan, math.nan, n)
-    half = t_quantile(level, n - 1) * _standard_error(units)
-    return Interval(mean - half, mean + half, n)
+_NOT_COUNTED: Final[dict[str, int | None]] = {"wins": None, "ties": None, "losses": None}
 
 
-def _standard_error(units: Units) -> float:
-    """Of the mean over all examples."""
-    n = len(units)
-    deviations = units.sums[:, 0] - units.means[0] * units.sizes
-    return math.sqrt(float(deviations @ deviations) / (n - 1) * n) / float(units.sizes.sum())
+def _outcomes(differences: Floats) -> dict[str, int | None]:
+    rounded = np.round(differences, _TIE_DIGITS)
+    wins, losses = int((rounded > 0).sum()), int((rounded < 0).sum())
+    return {"wins": wins, "ties": len(rounded) - wins - losses, "losses": losses}
 
 
-def _paired_t(units: Units) -> float:
-    if len(units) < 2 or not (error := _standard_error(units)):
-        return math.nan
-    return t_tails(float(units.means[0]) / error, len(units) - 1)
+def _difference(
+    strata: Strata, value: float, samples: Floats | None, p: float, outcomes: dict[str, int | None]
+) -> Difference:
+    """Put together; without samples the intervals are Student's."""
+    n = sum(len(stratum.units) for stratum in strata)
+    error, free = float(standard_errors(strata)[0]), n - len(strata)
+    if samples is None:
+        ends = [student_intervals(strata, level) for level in (LEVEL, EQUALITY_LEVEL)]
+    else:
+        ends = [percentiles(samples[:, None], level) for level in (LEVEL, EQUALITY_LEVEL)]
+    intervals = [Interval(float(low[0]), float(high[0]), n) for low, high in ends]
+    p_t = t_tails(value / error, free) if error > 0 else math.nan
+    needed = math.ceil(n * (_POWER * error / value) ** 2) if value and not math.isnan(error) else None
+    return Difference(value, intervals[0], intervals[1], p, p_t, needed=needed, **outcomes)
 
 
-def _needed(units: Units, value: float) -> int | None:
-    if not value or len(units) < 2:
-        return None
-    deviation = _standard_error(units) * math.sqrt(len(units))
-    return math.ceil((_POWER * deviation / value) ** 2)
+def standard_errors(strata: Strata) -> Floats:
+    """Of every model's score; of clusters by the deviations of their sums (linearised ratio).
+
+    Returns:
+        Shape (models,); NaN where a stratum is a single unit, which says nothing about the others.
+    """
+    variance = np.zeros(strata[0].units.sums.shape[1])
+    for stratum in strata:
+        units, n = stratum.units, len(stratum.units)
+        if n < 2:
+            return np.full(len(variance), np.nan)
+        deviations = units.sums - units.means * units.sizes[:, None]
+        share = stratum.weight / units.sizes.sum()
+        variance += share**2 * n / (n - 1) * np.square(deviations).sum(axis=0)
+    return np.sqrt(variance)
+
+
+def student_intervals(strata: Strata, level: float = LEVEL) -> tuple[Floats, Floats]:
+    """The ends of Student's interval of every model's score, for few units; each of shape (models,)."""
+    free = sum(len(stratum.units) for stratum in strata) - len(strata)
+    scores, errors = stratified_means(strata), standard_errors(strata)
+    half = errors * t_quantile(level, free) if free > 0 else np.full(len(errors), np.nan)
+    return scores - half, scores + half

@@ -8,6 +8,8 @@ DEFAULT_SUBSET = "default"
 RETRIEVAL_CUTOFFS = (1, 3, 5, 10, 20, 100, 1000)
 RETRIEVAL_FAMILY = ("Retrieval", "Reranking", "InstructionRetrieval", "InstructionReranking")
 """The task types of queries and documents with ids."""
+PAIR_MEASURES = ("cosine", "similarity", "dot", "euclidean", "manhattan")
+"""How the sentences of a pair are compared; `similarity` is the model's own way."""
 OWN_SCALE = frozenset({"mae", "mse", "r2", "rmse"})
 """Metrics without bounds, shown as they are; all others are shown times 100."""
 

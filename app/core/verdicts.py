@@ -113,8 +113,10 @@ def sentence(judgement: Judgement, a: str, b: str, *, examples: str = "examples"
     p = "p < 0.001" if judgement.p < 0.0005 else f"p = {judgement.p:.3f}"
     facts = (
         f"95% CI {_number(ends[0])} to {_number(ends[1])}, {p}{' adjusted' if judgement.adjusted else ''}, "
-        f"n = {found.interval.n:,}: {wins:,} wins, {found.ties:,} ties, {losses:,} losses"
+        f"n = {found.interval.n:,}"
     )
+    if wins is not None:
+        facts += f": {wins:,} wins, {found.ties:,} ties, {losses:,} losses"
     points = f"{abs(found.value) * scale:.2f} points"
     hint = "Indicative only: " if judgement.indicative else ""
     match judgement.verdict:

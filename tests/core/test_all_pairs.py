@@ -1,13 +1,15 @@
-"""The randomised Tukey test against an independent slow one, its limit against the permutations; and tiers."""
+"""Tukey's randomised test against an independent slow one; and tiers."""
 
+import itertools
+import math
+import operator
 import random
 
 import numpy as np
 import pytest
 
-from app.core import all_pairs
 from app.core.all_pairs import tiers, tukey
-from app.core.resampling import units_of
+from app.core.resampling import Strata, Stratum, units_of
 from app.core.significance import compare
 
 
@@ -17,52 +19,60 @@ def table(n: int, models: int, seed: int = 0) -> np.ndarray:
     return generator.random((n, 1)) + generator.normal(0, 0.2, (n, models)) + np.linspace(0, 0.08, models)
 
 
+def strata(*tables: np.ndarray) -> Strata:
+    """Each as much as another."""
+    return [Stratum(units_of(values), 1 / len(tables)) for values in tables]
+
+
 def slow(values: np.ndarray, resamples: int) -> list[list[float]]:
-    """As it is written in the book: shuffle each row, look at the extremes."""
+    """As it is written in the book: flip every row's signs, divide each pair by its noise, keep the clearest."""
     chance = random.Random(5)
-    means = values.mean(axis=0)
-    ranges = []
+    pairs = list(itertools.combinations(range(values.shape[1]), 2))
+    differences = {(a, b): (values[:, a] - values[:, b]).tolist() for a, b in pairs}
+    noise = {pair: math.sqrt(math.fsum(d * d for d in own)) for pair, own in differences.items()}
+    greatest = []
     for _ in range(resamples):
-        rows = [chance.sample(row, len(row)) for row in values.tolist()]
-        permuted = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
-        ranges.append(max(permuted) - min(permuted))
-    models = range(len(means))
-    return [
-        [sum(r >= abs(means[a] - means[b]) for r in ranges) / resamples if a != b else 1.0 for b in models]
-        for a in models
-    ]
+        signs = [chance.choice((-1, 1)) for _ in values]
+        greatest.append(max(abs(sum(map(operator.mul, signs, own))) / noise[pair] for pair, own in differences.items()))
+    found = [[1.0] * values.shape[1] for _ in range(values.shape[1])]
+    for (a, b), own in differences.items():
+        clear = abs(sum(own)) / noise[a, b]
+        found[a][b] = found[b][a] = sum(one >= clear for one in greatest) / resamples
+    return found
 
 
 @pytest.mark.parametrize(("n", "models", "resamples"), [(40, 2, 2_000), (60, 4, 2_000), (1_000, 3, 400)])
 def test_p_values_are_those_of_the_slow_one(n: int, models: int, resamples: int) -> None:
     values = table(n, models)
     allowed = 4 * 0.5 / resamples**0.5
-    assert tukey([units_of(values)]) == pytest.approx(np.array(slow(values, resamples)), abs=allowed)
+    assert tukey(strata(values)) == pytest.approx(np.array(slow(values, resamples)), abs=allowed)
 
 
-def test_the_limit_is_what_permuting_comes_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the least number that takes it, and for the coarsest values: every mean is a multiple of a thousandth."""
-    values = (table(all_pairs.MANY, 6) > 0.6).astype(float)
-    limit = tukey([units_of(values)])
-    monkeypatch.setattr(all_pairs, "MANY", all_pairs.MANY + 1)
-    assert tukey([units_of(values)], resamples=4_000) == pytest.approx(limit, abs=0.04)
+def test_a_bad_model_on_the_board_does_not_hide_the_others() -> None:
+    """The classical form would: its range is that of the worst."""
+    generator = np.random.default_rng(0)
+    good = generator.random((300, 1)) * 0.4 + 0.5 + generator.normal([0, 0.03], 0.1, (300, 2))
+    alone = tukey(strata(good))[0, 1]
+    beside = tukey(strata(np.column_stack([good, generator.random(300) * 0.1])))
+    assert alone < 0.01 and beside[0, 1] < 0.02
+    assert (beside[2, :2] < 0.001).all()
 
 
 def test_two_models_are_the_sign_flip_test() -> None:
     values = table(80, 2)
-    p = tukey([units_of(values)])[0, 1]
-    assert p == pytest.approx(compare(values[:, 0], values[:, 1]).p, abs=0.02)
+    p = tukey(strata(values))[0, 1]
+    assert p == compare(values[:, 0], values[:, 1]).p
 
 
 def test_equal_models_are_never_told_apart() -> None:
     values = np.repeat(np.random.default_rng(0).random((1_000, 1)), 3, axis=1)
-    assert (tukey([units_of(values)]) == 1).all()
-    assert (tukey([units_of(values[:50])]) == 1).all()
+    assert (tukey(strata(values)) == 1).all()
+    assert (tukey(strata(values[:50])) == 1).all()
 
 
 def test_a_pair_is_symmetric_and_p_is_never_zero() -> None:
     values = np.column_stack([np.zeros(1_000), np.ones(1_000), np.ones(1_000)])
-    found = tukey([units_of(values)])
+    found = tukey(strata(values))
     assert (found == found.T).all()
     assert found[0, 1] == found[0, 2] == 1 / 10_001
     assert found[1, 2] == 1
@@ -70,12 +80,12 @@ def test_a_pair_is_symmetric_and_p_is_never_zero() -> None:
 
 def test_one_model_has_no_pairs() -> None:
     with pytest.raises(ValueError, match="at least two"):
-        tukey([units_of([0.1, 0.2])])
+        tukey(strata([0.1, 0.2]))
 
 
 def test_datasets_must_be_of_the_same_models() -> None:
     with pytest.raises(ValueError, match="the same models"):
-        tukey([units_of(table(50, 2)), units_of(table(50, 3))])
+        tukey(strata(table(50, 2), table(50, 3)))
     with pytest.raises(ValueError, match="the same models"):
         tukey([])
 
@@ -84,12 +94,12 @@ def test_a_board_is_the_mean_over_its_datasets() -> None:
     """Two datasets of one size are as one of both, once each has the same mean."""
     values = table(160, 3)
     values -= values.mean(axis=1, keepdims=True)
-    halves = [units_of(values[:80]), units_of(values[80:])]
-    assert tukey(halves) == pytest.approx(tukey([units_of(values)]), abs=0.02)
+    halves = strata(values[:80], values[80:])
+    assert tukey(halves) == pytest.approx(tukey(strata(values)), abs=0.02)
 
 
 def test_small_and_large_datasets_stand_on_one_board() -> None:
-    found = tukey([units_of(table(60, 4)), units_of(table(all_pairs.MANY, 4, seed=1))])
+    found = tukey(strata(table(60, 4), table(1_000, 4, seed=1)))
     assert (found == found.T).all() and (found > 0).all() and (found <= 1).all()
     assert found[0, 3] < 0.05 < found[0, 1]
 
