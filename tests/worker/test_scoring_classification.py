@@ -97,6 +97,8 @@ def test_the_mean_over_experiments_equals_mteb(labels: int) -> None:
     means = {name: np.mean([each[name] for each in expected]) for name in expected[0]}
     assert found.metrics == pytest.approx(means, abs=1e-12)
     assert found.arrays["correct"].mean() == pytest.approx(found.metrics["accuracy"], abs=1e-6)
+    right = found.arrays["predicted"] == test_codes[:, None]
+    assert right.shape[1] == len(rows) and right.mean(axis=1) == pytest.approx(found.arrays["correct"])
     assert found.kind == "texts"
     assert len(ticks) == 10
 

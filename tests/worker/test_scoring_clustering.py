@@ -1,6 +1,7 @@
 """Clustering draws the same texts and gets the same metrics as MTEB."""
 
 import doctest
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -86,6 +87,19 @@ def test_draws_are_scored_as_mteb_scores_them(labels: Labels, small_draws: dict[
     assert len(parts[0].texts) == min(100, len(labels))
 
 
+def test_keeps_which_topics_the_clusters_of_each_levels_first_draw_hold(small_draws: dict[str, Any]) -> None:
+    data = clustered(DEEP)
+    kept = ClusteringTask().score(data, KnownVectors(vectors_for(DEEP)), lambda: None).arrays
+    levels = max(map(len, DEEP))
+    for level in range(levels):
+        mine = kept["table_level"] == level
+        topics = [data.texts[place].labels[level] for place in kept["table_topic"][mine]]
+        assert set(topics) <= {labels[level] for labels in DEEP}
+        cells = list(zip(topics, kept["table_cluster"][mine].tolist(), strict=True))
+        assert len(set(cells)) == len(cells)
+        assert kept["table_count"][mine].sum() == small_draws["max_documents_per_cluster"]
+
+
 def test_equal_vectors_are_no_obstacle(small_draws: dict[str, Any]) -> None:
     data = clustered(FLAT)
     vectors = {
@@ -138,6 +152,19 @@ def test_whole_sets_are_scored_as_mteb_scores_them(topics: list[str]) -> None:
     several = [members for members, found in zip(rows, split["labels"], strict=True) if len(set(found)) > 1]
     assert source.asked == source.fitted_on == [[f"text {row}" for row in members] for members in several]
     assert list(part.texts) == [text for texts in source.asked for text in texts]
+
+
+def test_keeps_which_topics_the_clusters_of_each_set_hold() -> None:
+    topics = [own[0] for own in FLAT]
+    data = clustered([[topic] for topic in topics], SETS)
+    kept = ClusteringTask().score(data, KnownVectors(vectors_for(FLAT)), lambda: None).arrays
+    for number in set(SETS):
+        mine = kept["table_level"] == number
+        counted: Counter[str] = Counter()
+        for place, count in zip(kept["table_topic"][mine], kept["table_count"][mine], strict=True):
+            assert SETS[place] == number
+            counted[topics[place]] += int(count)
+        assert counted == Counter(topic for topic, own in zip(topics, SETS, strict=True) if own == number)
 
 
 def test_sets_of_one_topic_each_need_no_vectors() -> None:

@@ -15,6 +15,7 @@ from mteb.timing import TimingStack
 from scipy.sparse import csr_array
 
 from app.core.records import LabelledPair, PairClassificationData
+from app.core.task_types import PAIR_MEASURES
 from tests.worker.vector_world import METADATA, SIMILARITIES, GivenModel, GivenSource
 from worker.encoders.base import Similarity
 from worker.scoring import pairs, similarity
@@ -139,7 +140,7 @@ def test_thresholds_by_hand() -> None:
     assert found["ap"] == pytest.approx(1 / 3 * 1 + 1 / 3 * 2 / 3 + 1 / 3 * 3 / 4)
 
 
-def test_keeps_the_cosine_and_the_label_of_every_pair() -> None:
+def test_keeps_the_similarity_that_the_score_is_of_and_the_label_of_every_pair() -> None:
     vectors = {"a": [1, 0], "b": [3, 3], "c": [0, 2]}
     data = PairClassificationData((LabelledPair("a", "b", 1), LabelledPair("b", "b", 1), LabelledPair("c", "a", 0)))
     source = GivenSource(vectors)
@@ -149,8 +150,21 @@ def test_keeps_the_cosine_and_the_label_of_every_pair() -> None:
     assert kept.kind == "pairs"
     assert kept.arrays["similarity"].tolist() == pytest.approx([0.70711, 1.0, 0.0], abs=1e-5)
     assert kept.arrays["label"].tolist() == [1, 1, 0]
+    assert [PAIR_MEASURES[number] for number in kept.arrays["measure"]] == ["cosine"] * 3
     assert [part.name for part in PairClassificationTask().parts(data)] == ["sentence1", "sentence2"]
     assert source.fitted_on == ["a", "b", "c", "b", "b", "a"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_kept_similarity_has_the_average_precision_that_counts(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    vectors = rng.normal(size=(40, 4)) * rng.exponential(size=(40, 1))
+    pairs = Pairs(vectors, rng.integers(0, 40, 60), rng.integers(0, 40, 60))
+    found = score(pairs, rng.integers(0, 2, 60), "dot", lambda: None)
+    own = by_threshold(found.arrays["similarity"], found.arrays["label"].astype(np.int64))["ap"]
+    assert own == pytest.approx(found.metrics["max_ap"], abs=1e-6)
+    (measure,) = set(found.arrays["measure"].tolist())
+    assert found.metrics[f"{PAIR_MEASURES[measure]}_ap"] == found.metrics["max_ap"]
 
 
 def test_sparse_vectors_score_as_dense_ones() -> None:

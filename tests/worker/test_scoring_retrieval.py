@@ -176,13 +176,22 @@ def test_keeps_a_value_and_the_best_documents_of_every_query() -> None:
     rankings = Rankings(np.tile(np.arange(150), (2, 1)), np.linspace(1, 0, 300, dtype=np.float32).reshape(2, 150))
     one = np.array([0, 1])
 
-    values = per_query(rankings, Judgements(one, one, one + 1, 2))
-    kept = evidence([4, 7], values["ndcg_at_10"], rankings)
+    judged = Judgements(one, one, one + 1, 2)
+    kept = evidence([4, 7], per_query(rankings, judged)["ndcg_at_10"], rankings, judged)
 
     assert kept["query"].tolist() == [4, 7]
     assert kept["value"].tolist() == pytest.approx([1.0, 0.63093], abs=1e-5)
     assert kept["ranking"].shape == kept["ranking_scores"].shape == (2, 100)
     assert kept["ranking"].dtype == np.int32
+
+
+def test_keeps_the_only_relevant_document_of_a_query() -> None:
+    """One, two, none, one beside an irrelevant one, one that is not in the corpus."""
+    queries = np.array([0, 1, 1, 2, 3, 3, 4])
+    documents, relevance = np.array([7, 5, 6, 3, 4, 2, -1]), np.array([1, 1, 2, 0, 0, 1, 1])
+    rankings = Rankings(np.zeros((5, 1), np.int64), np.zeros((5, 1), np.float32))
+    kept = evidence(range(5), np.zeros(5), rankings, Judgements(queries, documents, relevance, 5))
+    assert kept["source"].tolist() == [7, -1, -1, 2, -1]
 
 
 def test_a_cell_is_scored_on_its_judged_queries() -> None:

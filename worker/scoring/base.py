@@ -35,7 +35,8 @@ class CellScores:
     Attributes:
         metrics: every metric of MTEB 2.26.24 for the task type that is defined for this cell, by MTEB's name.
         kind: what the arrays are about: `queries`, `pairs`, `texts`, `sentences`, `summaries` or `draws`.
-        arrays: values an example, in the order of the dataset; each of the same length.
+        arrays: values an example, in the order of the dataset; each of the same length but for those of a table
+            (`table_*`), which have one of their own.
     """
 
     metrics: dict[str, float]

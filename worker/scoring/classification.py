@@ -1,7 +1,6 @@
 """Classification: can a simple classifier tell the labels apart by a few examples' vectors?"""
 
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support
 
+from app.core.labels import numbered, whole_numbers
 from app.core.records import ClassificationData
 from worker.encoders.base import IntArray
 from worker.scoring.base import CellScores, Matrix, Part, Source, Tick
@@ -18,8 +18,6 @@ SEED: Final = 42
 EXPERIMENTS: Final = 10
 SAMPLES_PER_LABEL: Final = 8
 MAX_ITERATIONS: Final = 100
-
-_WHOLE_NUMBER = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII)
 
 
 class ClassificationTask:
@@ -77,20 +75,22 @@ def score(
 
     Returns:
         Metrics in [0, 1], higher is better. For each test text the share of experiments that got it right
-        (`correct`).
+        (`correct`), and the number of the label that each of them found (`predicted`).
 
     Reference:
         MTEB 2.26.24, `AbsTaskClassification`.
     """
 
-    def experiment(rows: IntArray) -> tuple[npt.NDArray[np.bool_], dict[str, float]]:
+    def experiment(rows: IntArray) -> tuple[IntArray, dict[str, float]]:
         classifier = LogisticRegression(max_iter=MAX_ITERATIONS, random_state=SEED)
-        predicted = classifier.fit(train[rows], train_codes[rows]).predict(test)
-        return predicted == test_codes, metrics(test_codes, predicted, positive)
+        predicted: IntArray = classifier.fit(train[rows], train_codes[rows]).predict(test)
+        return predicted, metrics(test_codes, predicted, positive)
 
-    correct, found = zip(*side_by_side(experiment, experiments, tick), strict=True)
+    labels, found = zip(*side_by_side(experiment, experiments, tick), strict=True)
     means = {name: float(np.mean([each[name] for each in found])) for name in found[0]}
-    return CellScores(means, "texts", {"correct": np.array(correct).mean(axis=0, dtype=np.float32)})
+    predicted = np.array(labels).T
+    correct = (predicted == test_codes[:, None]).mean(axis=1, dtype=np.float32)
+    return CellScores(means, "texts", {"correct": correct, "predicted": predicted.astype(np.int32)})
 
 
 def metrics(true: IntArray, predicted: IntArray, positive: int | None = 1) -> dict[str, float]:
@@ -142,21 +142,6 @@ def training_rows(labels: Sequence[str]) -> list[IntArray]:
         order = order[permutation]
         rows.append(order[_first_of_each(codes[order])])
     return rows
-
-
-def numbered(labels: Collection[str]) -> dict[str, int]:
-    """Distinct labels with their numbers from 0, in their order: whole numbers by value, anything else alphabetically.
-
-    Example:
-        >>> numbered(["10", "9"]), numbered(["b", "10", "9"])
-        ({'9': 0, '10': 1}, {'10': 0, '9': 1, 'b': 2})
-    """
-    return {label: code for code, label in enumerate(sorted(labels, key=int if whole_numbers(labels) else None))}
-
-
-def whole_numbers(labels: Collection[str]) -> bool:
-    """Whether every label is a whole number, written as usual; MTEB has such labels as numbers."""
-    return all(_WHOLE_NUMBER.fullmatch(label) for label in labels)
 
 
 def _drawn(data: ClassificationData) -> tuple[IntArray, list[IntArray]]:

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
 
@@ -11,10 +11,11 @@ import numpy.typing as npt
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.metrics import adjusted_mutual_info_score, v_measure_score
 
+from app.core.labels import numbered, whole_numbers
 from app.core.records import ClusteredText, ClusteringData
 from worker.encoders.base import IntArray
 from worker.scoring.base import CellScores, Matrix, Part, Source, Tick
-from worker.scoring.classification import SEED, numbered, whole_numbers
+from worker.scoring.classification import SEED
 from worker.scoring.threads import side_by_side
 
 MAX_TEXTS: Final = 16_384
@@ -22,8 +23,12 @@ DRAWS: Final = 10
 DRAW_SIZE: Final = 16_384
 DRAW_BATCH: Final = 512
 SET_BATCH: Final = 500
+SETS_SHOWN: Final = 10
+"""Of so many sets it is kept which topics their clusters hold."""
 NO_LABEL: Final = "-1"
 """What MTEB writes where a text lacks a level."""
+
+Table = dict[str, npt.NDArray[np.int32]]
 
 
 class ClusteringTask:
@@ -34,16 +39,20 @@ class ClusteringTask:
         if data.whole_sets:
             texts = [text for members in _sets(data) if len(_topics(members)) > 1 for text in members]
         else:
-            texts, _ = _sample(data)
+            texts = [data.texts[row] for row in _sample(data)[0]]
         return (Part("text", None, tuple(text.text for text in texts)),) if texts else ()
 
     def score(self, data: ClusteringData, source: Source, tick: Tick) -> CellScores:
         """See `score_draws` and `score_sets`; a lexical model learns its weights from the sample, or set by set."""
         if data.whole_sets:
             return score_sets(_with_vectors(_sets(data), source), tick=tick)
-        sample, generator = _sample(data)
+        rows, generator = _sample(data)
+        sample = [data.texts[row] for row in rows]
         texts = [text.text for text in sample]
-        return score_draws(source.vectors(texts, None, texts), [text.labels for text in sample], generator, tick=tick)
+        labels = [text.labels for text in sample]
+        found = score_draws(source.vectors(texts, None, texts), labels, generator, tick=tick)
+        topics = np.array(rows, np.int32)[found.arrays["table_topic"]]
+        return replace(found, arrays={**found.arrays, "table_topic": topics})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,26 +86,29 @@ def score_draws(
         tick: called after each draw.
 
     Returns:
-        Values a draw: `v_measure`, `ami` and `level`.
+        Values a draw: `v_measure`, `ami` and `level`. Of each level's first draw which topics each cluster holds: see
+        `_table`, whose topics are rows of `vectors` here.
 
     Reference:
         MTEB 2.26.24, `AbsTaskClustering`.
     """
     levels = label_levels(labels)
 
-    def cluster(draw: tuple[int, IntArray]) -> tuple[float, float]:
+    def cluster(draw: tuple[int, IntArray]) -> tuple[float, float, Table]:
         level, drawn = levels[draw[0]], draw[1]
         k_means = MiniBatchKMeans(level.count, batch_size=DRAW_BATCH, n_init=1, random_state=SEED)
         found = k_means.fit_predict(vectors[level.rows[drawn]])
         codes = level.codes[drawn]
-        return v_measure_score(codes, found), adjusted_mutual_info_score(codes, found)
+        table = _table(draw[0], codes, found, level.rows[drawn])
+        return v_measure_score(codes, found), adjusted_mutual_info_score(codes, found), table
 
     def draws() -> Iterator[tuple[int, IntArray]]:
         for number, level in enumerate(levels):
             for _ in range(DRAWS):
                 yield number, np.array(generator.choices(range(len(level.rows)), k=DRAW_SIZE))
 
-    v_measures, amis = np.array(side_by_side(cluster, draws(), tick)).T
+    found, others, tables = zip(*side_by_side(cluster, draws(), tick), strict=True)
+    v_measures, amis = np.array(found), np.array(others)
     return CellScores(
         {**_mean_and_std("v_measure", v_measures), **_mean_and_std("ami", amis)},
         "draws",
@@ -104,6 +116,7 @@ def score_draws(
             "v_measure": v_measures.astype(np.float32),
             "ami": amis.astype(np.float32),
             "level": np.repeat(np.arange(len(levels), dtype=np.int32), DRAWS),
+            **_joined(tables[::DRAWS]),
         },
     )
 
@@ -117,22 +130,31 @@ def score_sets(sets: Iterable[tuple[Matrix | None, Sequence[str]]], *, tick: Tic
         tick: called after each set.
 
     Returns:
-        `v_measure`, see `score_draws`; the values a set.
+        `v_measure`, see `score_draws`; the values a set. Of the first sets which topics each cluster holds: see
+        `_table`, whose topics are places of texts over all sets.
 
     Reference:
         MTEB 2.26.24, `AbsTaskClusteringLegacy`.
     """
 
-    def cluster(members: tuple[Matrix | None, Sequence[str]]) -> float:
+    def cluster(members: tuple[Matrix | None, Sequence[str]]) -> tuple[float, IntArray, IntArray]:
         vectors, topics = members
-        codes = numbered(set(topics))
-        if len(codes) == 1:
-            return 1.0
-        k_means = MiniBatchKMeans(len(codes), batch_size=SET_BATCH, n_init="auto", random_state=SEED).fit(vectors)
-        return float(v_measure_score([codes[topic] for topic in topics], k_means.labels_))
+        numbers = numbered(set(topics))
+        codes = np.array([numbers[topic] for topic in topics])
+        if len(numbers) == 1:
+            return 1.0, codes, np.zeros_like(codes)
+        k_means = MiniBatchKMeans(len(numbers), batch_size=SET_BATCH, n_init="auto", random_state=SEED).fit(vectors)
+        return float(v_measure_score(codes, k_means.labels_)), codes, k_means.labels_
 
-    v_measures = np.array(side_by_side(cluster, sets, tick))
-    return CellScores(_mean_and_std("v_measure", v_measures), "draws", {"v_measure": v_measures.astype(np.float32)})
+    found = side_by_side(cluster, sets, tick)
+    v_measures = np.array([v_measure for v_measure, _, _ in found])
+    starts = np.cumsum([0, *(len(codes) for _, codes, _ in found)])
+    tables = [
+        _table(number, codes, labels, start + np.arange(len(codes)))
+        for number, ((_, codes, labels), start) in enumerate(zip(found[:SETS_SHOWN], starts, strict=False))
+    ]
+    arrays = {"v_measure": v_measures.astype(np.float32), **_joined(tables)}
+    return CellScores(_mean_and_std("v_measure", v_measures), "draws", arrays)
 
 
 def label_levels(labels: Sequence[Sequence[str]]) -> list[Level]:
@@ -161,11 +183,36 @@ def label_levels(labels: Sequence[Sequence[str]]) -> list[Level]:
     return levels
 
 
-def _sample(data: ClusteringData) -> tuple[list[ClusteredText], random.Random]:
-    """The texts that are used, shuffled; and the generator that goes on to draw from them."""
+def _table(level: int, codes: IntArray, clusters: IntArray, places: IntArray) -> Table:
+    """How many texts of each topic each cluster holds, where it holds any.
+
+    Args:
+        level: of the topics, or the number of the set.
+        codes: shape (n,), the topics.
+        clusters: shape (n,).
+        places: shape (n,), where each text stands.
+
+    Returns:
+        `table_level`, `table_topic` (the place of some text with that topic), `table_cluster` and `table_count`.
+    """
+    (topics, found), counts = np.unique(np.stack([codes, clusters]), axis=1, return_counts=True)
+    names, first = np.unique(codes, return_index=True)
+    return {
+        "table_level": np.full(len(counts), level, np.int32),
+        "table_topic": places[first[np.searchsorted(names, topics)]].astype(np.int32),
+        "table_cluster": found.astype(np.int32),
+        "table_count": counts.astype(np.int32),
+    }
+
+
+def _joined(tables: Sequence[Table]) -> Table:
+    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+
+
+def _sample(data: ClusteringData) -> tuple[list[int], random.Random]:
+    """The places of the texts that are used, shuffled; and the generator that goes on to draw from them."""
     generator = random.Random(SEED)  # noqa: S311 -- MTEB's, to draw the same
-    rows = generator.sample(range(len(data.texts)), k=min(len(data.texts), MAX_TEXTS))
-    return [data.texts[row] for row in rows], generator
+    return generator.sample(range(len(data.texts)), k=min(len(data.texts), MAX_TEXTS)), generator
 
 
 def _sets(data: ClusteringData) -> list[list[ClusteredText]]:

@@ -44,7 +44,8 @@ class InstructionRerankingTask(RetrievalTask):
         rows = judged_queries(data)
         rankings = ranked(data, rows, source)
         tick()
-        values = per_query(rankings, judgements(data, rows))
+        judged = judgements(data, rows)
+        values = per_query(rankings, judged)
         found = metrics(rankings.scores, values)
         original = np.array([data.queries[row].id.endswith(ORIGINAL) for row in rows])
         for name, mine in (("og", original), ("changed", ~original)):
@@ -54,7 +55,7 @@ class InstructionRerankingTask(RetrievalTask):
         pairs, changes = _changes(data, rows, rankings.documents)
         found["p-MRR"] = float(np.mean(list(changes.values()))) if changes else np.nan
         value = np.array([changes.get(pair, np.nan) for pair in pairs.tolist()])
-        return CellScores(found, "queries", {**evidence(rows, value, rankings), "pair": pairs.astype(np.int32)})
+        return CellScores(found, "queries", {**evidence(rows, value, rankings, judged), "pair": pairs.astype(np.int32)})
 
 
 def rank_changes(before: IntArray, after: IntArray) -> Values:

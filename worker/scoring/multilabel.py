@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.neighbors import NearestNeighbors
 
+from app.core.labels import numbered
 from app.core.records import MultilabelClassificationData
 from app.errors import RunFailure
 from worker.encoders.base import IntArray
 from worker.scoring.base import CellScores, Matrix, Part, Source, Tick
-from worker.scoring.classification import EXPERIMENTS, SAMPLES_PER_LABEL, SEED, numbered
+from worker.scoring.classification import EXPERIMENTS, SAMPLES_PER_LABEL, SEED
 from worker.scoring.stratify import balanced_rows
 from worker.scoring.threads import side_by_side
 

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.core.records import PairClassificationData
+from app.core.task_types import PAIR_MEASURES
 from worker.encoders.base import IntArray, Similarity
 from worker.scoring.base import CellScores, Part, Source, Tick
 from worker.scoring.similarity import Pairs, Values, compare, cosine, dot, euclidean, gather_pairs, manhattan, own
@@ -44,8 +45,8 @@ def score(pairs: Pairs, labels: IntArray, similarity: Similarity, tick: Tick) ->
         tick: see `Tick`.
 
     Returns:
-        Thirty metrics in [0, 1], higher is better; see `by_threshold`. For each pair its cosine (`similarity`) and
-        its `label`.
+        Thirty metrics in [0, 1], higher is better; see `by_threshold`. For each pair its `similarity` by the measure
+        whose average precision is `max_ap`, the number of that measure in `PAIR_MEASURES` (`measure`), and its `label`.
 
     Reference:
         MTEB 2.26.24, `AbsTaskPairClassification`.
@@ -57,19 +58,21 @@ def score(pairs: Pairs, labels: IntArray, similarity: Similarity, tick: Tick) ->
         1.0
     """
     measures = {
-        "similarity": own(similarity),
         "cosine": cosine,
-        "manhattan": manhattan,
-        "euclidean": euclidean,
+        "similarity": own(similarity),
         "dot": dot,
+        "euclidean": euclidean,
+        "manhattan": manhattan,
     }
     found = compare(pairs, measures, tick)
     scores = {name: by_threshold(values, labels) for name, values in found.items()}
     metrics = {f"{name}_{metric}": of[metric] for name, of in scores.items() for metric in _METRICS}
     metrics |= {f"max_{metric}": max(of[metric] for of in scores.values()) for metric in _METRICS}
+    best = max(measures, key=lambda name: scores[name]["ap"])
     arrays: dict[str, npt.NDArray[np.generic]] = {
-        "similarity": found["cosine"].astype(np.float32),
+        "similarity": found[best].astype(np.float32),
         "label": labels.astype(np.int8),
+        "measure": np.full(len(labels), PAIR_MEASURES.index(best), np.int8),
     }
     return CellScores(metrics, "pairs", arrays)
 

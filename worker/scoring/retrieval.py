@@ -62,8 +62,9 @@ class RetrievalTask:
         rows = judged_queries(data)
         rankings = ranked(data, rows, source)
         tick()
-        values = per_query(rankings, judgements(data, rows))
-        arrays = evidence(rows, values[self._main_metric], rankings)
+        judged = judgements(data, rows)
+        values = per_query(rankings, judged)
+        arrays = evidence(rows, values[self._main_metric], rankings, judged)
         return CellScores(metrics(rankings.scores, values), "queries", arrays)
 
 
@@ -107,16 +108,20 @@ def ranked(data: RetrievalData, rows: Sequence[int], source: Source) -> Rankings
     return rankings.without((rankings.documents == own[:, None]) & (own >= 0)[:, None])
 
 
-def evidence(rows: Sequence[int], values: Values, rankings: Rankings) -> dict[str, npt.NDArray[Any]]:
+def evidence(
+    rows: Sequence[int], values: Values, rankings: Rankings, judged: Judgements
+) -> dict[str, npt.NDArray[Any]]:
     """What is kept of each query.
 
     Returns:
-        Its place in the dataset (`query`), its `value`, its top 100 documents (`ranking`, places in the corpus, -1
-        for none) and their scores (`ranking_scores`).
+        Its place in the dataset (`query`), its `value`, the place of its only relevant document (`source`, -1 where
+        there are several, or it is not in the corpus), its top 100 documents (`ranking`, places in the corpus, -1 for
+        none) and their scores (`ranking_scores`).
     """
     return {
         "query": np.array(rows, np.int32),
         "value": values,
+        "source": _only_relevant(judged).astype(np.int32),
         "ranking": rankings.documents[:, :KEPT].astype(np.int32),
         "ranking_scores": rankings.scores[:, :KEPT],
     }
@@ -185,6 +190,16 @@ def per_query(rankings: Rankings, judged: Judgements) -> dict[str, Values]:
         "hit_rate": {cutoff: (found[cutoff] > 0).astype(np.float64) for cutoff in RETRIEVAL_CUTOFFS},
     }
     return {f"{name}_at_{cutoff}": values for name, by in columns.items() for cutoff, values in by.items()}
+
+
+def _only_relevant(judged: Judgements) -> IntArray:
+    """The relevant document of each query that has one alone, else -1."""
+    relevant = judged.relevance > 0
+    queries, documents = judged.queries[relevant], judged.documents[relevant]
+    only = np.full(judged.count, -1, np.int64)
+    only[queries] = documents
+    only[np.bincount(queries, minlength=judged.count) != 1] = -1
+    return only
 
 
 def _places(data: RetrievalData, names: Iterable[str]) -> dict[str, int]:
