@@ -38,7 +38,7 @@ def shop() -> Shop:
 
 @celery.task(name=TASKS["light"])
 def work_light() -> None:
-    """Validate uploads and inspect models until none waits."""
+    """Validate uploads and inspect models until none waits; then see how sure the boards are."""
     shop().work_light()
 
 
@@ -80,6 +80,7 @@ class Keeper(threading.Thread):
             session.execute(delete(Worker).where(Worker.seen_at < db_now(-24 * 3600)))
             freed = jobs.sweep(session, max_attempts=own.settings.max_attempts)
             waiting = jobs.any_queued(session, *_OWN_TABLES[QUEUE])
+            waiting = waiting or (QUEUE == "light" and own.certainty.is_due(session))
         if freed:
             log.warning("freed what a vanished worker held", rows=freed)
         if waiting and not own.busy:

@@ -18,8 +18,10 @@ from app.db.session import Database
 from app.db.tables import DatasetRevision, JobState, Model, Run, Upload
 from app.errors import AppError, RunFailure
 from app.services import choices, datasets, jobs, models, runs
+from app.services.evidence import EvidenceReader
 from app.settings import Settings
 from app.storage.blobs import BlobStore, drop_abandoned
+from worker.certainty import CertaintyKeeper
 from worker.encoders.base import ModelSpec, Precision, device_kind
 from worker.lease import CancelRequested, Lease, LeaseLost, WorkerStopping, worker_stopping
 
@@ -41,6 +43,7 @@ class Shop:
         self.worker = worker
         self.database = Database.from_settings(settings)
         self.blobs = BlobStore(settings.blobs_dir)
+        self.certainty = CertaintyKeeper(self.database, EvidenceReader(self.blobs))
         self.busy = False
 
     def work_encode(self) -> int:
@@ -52,8 +55,16 @@ class Shop:
         return self._drain({Run: self._evaluate})
 
     def work_light(self) -> int:
-        """Validate uploads and inspect models until none is left."""
-        return self._drain({Upload: self._validate, Model: self._inspect})
+        """Validate uploads and inspect models until none is left; then see how sure the boards are."""
+        taken = self._drain({Upload: self._validate, Model: self._inspect})
+        self.busy = True
+        try:
+            self.certainty.refresh()
+        except (OperationalError, InterfaceError) as error:
+            log.warning("the database does not answer, the sweep will look again", error=str(error))
+        finally:
+            self.busy = False
+        return taken
 
     def _drain(self, kinds: dict[jobs.JobTable, Callable[[Lease], None]]) -> int:
         taken = 0

@@ -9,6 +9,8 @@ from starlette.requests import Request
 
 from app.db.session import Database
 from app.services.boards import BoardCache
+from app.services.evidence import EvidenceReader
+from app.services.verdicts import VerdictKeeper
 from app.settings import Settings
 
 BODY_LIMIT_KEY = "touchstone.body_limit"
@@ -42,6 +44,16 @@ def boards_of(request: Request) -> BoardCache:
     return cast("BoardCache", request.app.state.boards)
 
 
+def evidence_of(request: Request) -> EvidenceReader:
+    """The reader of what runs kept."""
+    return cast("EvidenceReader", request.app.state.evidence)
+
+
+def verdicts_of(request: Request) -> VerdictKeeper:
+    """The verdicts that this process keeps."""
+    return cast("VerdictKeeper", request.app.state.verdicts)
+
+
 def accept_upload(request: Request) -> None:
     """Let this request's body be as large as an upload may be.
 
@@ -61,6 +73,8 @@ WriteSession = Annotated[Session, Depends(get_session, scope="function")]
 ReadSession = Annotated[Session, Depends(get_reading, scope="function")]
 DatabaseOf = Annotated[Database, Depends(database_of)]
 Boards = Annotated[BoardCache, Depends(boards_of)]
+EvidenceOf = Annotated[EvidenceReader, Depends(evidence_of)]
+VerdictsOf = Annotated[VerdictKeeper, Depends(verdicts_of)]
 AppSettings = Annotated[Settings, Depends(settings_of)]
 RowId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 """A row's number in a path; larger ones would be an error of the database."""

@@ -11,6 +11,7 @@ from app.db.changes import board_stamp
 from app.db.queries.boards import Board, read_progress
 from app.db.queries.own_board import load_own_board
 from app.db.tables import Benchmark, BoardKind
+from app.services.certainty import with_certainty
 from app.services.imported_board import load_imported_board
 
 _KEPT: Final = 8
@@ -18,10 +19,10 @@ _KEPT: Final = 8
 
 
 def load_board(session: Session, benchmark: Benchmark) -> Board:
-    """The board of a benchmark, of our own runs or imported."""
-    if benchmark.kind == BoardKind.IMPORTED:
-        return load_imported_board(session, benchmark)
-    return load_own_board(session, benchmark)
+    """The board of a benchmark, of our own runs or imported, with how sure it is."""
+    imported = benchmark.kind == BoardKind.IMPORTED
+    board = load_imported_board(session, benchmark) if imported else load_own_board(session, benchmark)
+    return with_certainty(session, board, benchmark.id)
 
 
 class BoardCache:

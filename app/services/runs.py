@@ -210,6 +210,7 @@ def complete(
     session.flush()
     if measurement is not None:
         _keep_measurement(session, held.id, measurement)
+    wake_after_commit(session, "light")  # who sees how sure the boards are by now
     return True
 
 

@@ -1,0 +1,177 @@
+"""What runs kept of every example, read back; and two runs laid beside each other, example by example."""
+
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.core.aggregation import Floats, Integers
+from app.core.example_values import ExampleValues, needed_arrays, values_of
+from app.core.resampling import Strata, Stratum, units_of
+from app.core.task_types import TASK_TYPES
+from app.db.tables import Dataset, DatasetRevision, Evidence, Run, Score
+from app.errors import NotFound
+from app.storage.blobs import BlobStore
+
+_KEPT_VALUES: Final = 8_000_000
+"""Values that a process keeps in memory, of 16 bytes each."""
+_IDS_AT_ONCE: Final = 10_000
+"""A statement takes no more parameters than some 30,000."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellEvidence:
+    """What a run kept of one cell.
+
+    Attributes:
+        kind: what the arrays are about, see `worker.scoring.base.CellScores`.
+        task_type: of the dataset.
+        score: the main metric of the cell.
+        path: the .npz file.
+    """
+
+    split: str
+    subset: str
+    kind: str
+    task_type: str
+    score: float
+    path: Path
+    _keep: "_Kept" = field(repr=False, compare=False)
+
+    def arrays(self, *names: str) -> dict[str, NDArray[Any]]:
+        """Some of the arrays, those that there are; all of them if none is named.
+
+        Raises:
+            NotFound: code `evidence_missing`, the file is not there or damaged.
+        """
+        try:
+            with np.load(self.path, allow_pickle=False) as file:
+                return {name: file[name] for name in file.files if not names or name in names}
+        except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+            raise NotFound(
+                "The file with the values of each example of a run is missing from this server's data folder, or "
+                "damaged. Restore it from a backup, or queue the run again.",
+                code="evidence_missing",
+                details={"file": self.path.name},
+            ) from error
+
+    def values(self) -> ExampleValues | None:
+        """A value an example; None for clustering and where nothing is defined. See `values_of`."""
+        return self._keep.get((self.path.name, self.task_type, self.score), self._read)
+
+    def _read(self) -> ExampleValues | None:
+        names = needed_arrays(self.task_type)
+        return values_of(self.task_type, self.arrays(*names), self.score) if names else None
+
+
+class _Kept:
+    """The values that were read last. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._values: OrderedDict[tuple[str, str, float], ExampleValues | None] = OrderedDict()
+        self._lock, self._count = Lock(), 0
+
+    def get(self, key: tuple[str, str, float], read: Callable[[], ExampleValues | None]) -> ExampleValues | None:
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+                return self._values[key]
+        found = read()
+        with self._lock:
+            if key not in self._values:
+                self._values[key] = found
+                self._count += len(found or ())
+            while self._count > _KEPT_VALUES:
+                self._count -= len(self._values.popitem(last=False)[1] or ())
+        return found
+
+
+class EvidenceReader:
+    """Reads what runs kept. One for a process, so that what was read stays."""
+
+    def __init__(self, blobs: BlobStore) -> None:
+        self._blobs, self._kept = blobs, _Kept()
+
+    def cells(self, session: Session, run_ids: Iterable[int]) -> dict[int, tuple[CellEvidence, ...]]:
+        """The cells of each run, by split and subset; nothing for a run that kept nothing."""
+        found: dict[int, tuple[CellEvidence, ...]] = {}
+        ids = sorted(set(run_ids))
+        for some in (ids[start : start + _IDS_AT_ONCE] for start in range(0, len(ids), _IDS_AT_ONCE)):
+            query = (
+                select(Run.id, Evidence.split, Evidence.subset, Evidence.kind, Dataset.task_type, Evidence.blob_sha256)
+                .join(Evidence, Evidence.run_id == Run.id)
+                .join(DatasetRevision, DatasetRevision.id == Run.dataset_revision_id)
+                .join(Dataset, Dataset.id == DatasetRevision.dataset_id)
+                .where(Run.id.in_(some))
+                .order_by(Run.id, Evidence.split, Evidence.subset)
+            )
+            scores = _main_scores(session, some)
+            for run_id, split, subset, kind, task_type, sha256 in session.execute(query):
+                score = scores[run_id, split, subset, TASK_TYPES[task_type].main_metric]
+                cell = CellEvidence(split, subset, kind, task_type, score, self._blobs.path(sha256), self._kept)
+                found[run_id] = (*found.get(run_id, ()), cell)
+        return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairedCell:
+    """The examples of a cell that two runs have values of, in the order of the dataset.
+
+    Attributes:
+        place: shape (n,), where each stands in the cell.
+        a: shape (n,), the first run's values.
+        b: shape (n,), the second one's.
+        clusters: see `ExampleValues`.
+        is_mean: likewise.
+    """
+
+    split: str
+    subset: str
+    place: Integers
+    a: Floats
+    b: Floats
+    clusters: Integers | None
+    is_mean: bool
+
+
+def paired(a: Sequence[CellEvidence], b: Sequence[CellEvidence]) -> tuple[PairedCell, ...]:
+    """Two runs on one dataset revision, cell by cell; only what both have values of."""
+    others = {(cell.split, cell.subset): cell for cell in b}
+    found = []
+    for cell in a:
+        other = others.get((cell.split, cell.subset))
+        mine, theirs = cell.values(), other.values() if other else None
+        if mine is None or theirs is None:
+            continue
+        places, rows, columns = np.intersect1d(mine.place, theirs.place, assume_unique=True, return_indices=True)
+        if len(places):
+            told = [(one.clusters, where) for one, where in ((mine, rows), (theirs, columns))]
+            clusters = next((numbers[where] for numbers, where in told if numbers is not None), None)
+            values = mine.value[rows], theirs.value[columns]
+            found.append(PairedCell(cell.split, cell.subset, places, *values, clusters, mine.is_mean))
+    return tuple(found)
+
+
+def strata_of(cells: Sequence[PairedCell], weight: float = 1.0) -> Strata:
+    """The differences A - B, to be compared: each cell counts as much as another.
+
+    Args:
+        cells: of one dataset.
+        weight: of the dataset, such as one by the number of datasets of a board.
+    """
+    return [Stratum(units_of(cell.a - cell.b, cell.clusters), weight / len(cells)) for cell in cells]
+
+
+def _main_scores(session: Session, run_ids: Sequence[int]) -> dict[tuple[int, str, str, str], float]:
+    metrics = {kind.main_metric for kind in TASK_TYPES.values()}
+    query = select(Score.run_id, Score.split, Score.subset, Score.metric, Score.value)
+    rows = session.execute(query.where(Score.run_id.in_(run_ids), Score.metric.in_(metrics)))
+    return {(run_id, split, subset, metric): value for run_id, split, subset, metric, value in rows}
