@@ -53,8 +53,8 @@ class CellEvidence:
             NotFound: code `evidence_missing`, the file is not there or damaged.
         """
         try:
-            with np.load(self.path, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files if not names or name in names}
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+                return {name: kept[name] for name in kept.files if not names or name in names}
         except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
             raise NotFound(
                 "The file with the values of each example of a run is missing from this server's data folder, or "
