@@ -40,7 +40,7 @@ registry: $(VENV)/test.installed ## Write app/mteb/registry.json anew from the i
 
 constraints: | $(BIN)/pip ## Write constraints.txt anew, with the newest versions that fit together
 	$(PYTHON) -m venv --clear build/constraints
-	build/constraints/bin/python -m pip install '.[worker,demo,test,lint]'
+	build/constraints/bin/python -m pip install '.[worker,demo,test,lint,peers]'
 	@build/constraints/bin/python -m pip freeze --all --exclude pip --exclude touchstone | sh .ci/pin-versions > build/constraints.txt
 	@mv build/constraints.txt constraints.txt && echo "constraints.txt is written; run make test before you commit it."
 
