@@ -136,12 +136,13 @@ class Shop:
 
         with self.database.reading() as session:
             model, revision, about = runs.inputs(session, lease.held.id)
+            fresh = runs.get(session, lease.held.id).fresh
             spec = spec_of(model)
             known = not spec.measurable or runs.is_measured(session, model.id, device_kind(self.settings.device))
         evaluation = evaluate(
             self._dataset(revision),
             spec,
-            store=self.settings.vectors_dir,
+            store=None if fresh else self.settings.vectors_dir,
             progress=lease,
             device=self.settings.device,
             batch_tokens=self.settings.batch_tokens,

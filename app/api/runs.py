@@ -16,6 +16,7 @@ from app.http.dependencies import ReadSession, RowId, WriteSession
 from app.http.pagination import SIZE, Listing, Paging
 from app.services import runs
 from app.services.accounts import Person
+from app.services.repeats import TOLERANCE, repeat_of
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
@@ -67,12 +68,37 @@ class ScoreOut(BaseModel):
     value: float
 
 
+class ChangeOut(BaseModel):
+    """What was otherwise in the earlier run; both empty where only the fact of a change is told."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    before: str
+    after: str
+
+
+class RepeatOut(BaseModel):
+    """The run beside the last finished one before it, of the same model on the same texts."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    run_id: int = Field(description="The earlier run")
+    before: float
+    after: float
+    difference: float
+    differs: bool = Field(description=f"Whether by more than {TOLERANCE}")
+    fresh: bool = Field(description="Whether the later one encoded every text anew")
+    changes: list[ChangeOut]
+
+
 class RunDetailOut(RunOut):
     """Everything about a run. Encoded texts and the log are for members and admins."""
 
     dataset_revision: str
     provenance: dict[str, Any] | None
     scores: list[ScoreOut]
+    repeat: RepeatOut | None
     log: str | None
 
 
@@ -149,6 +175,12 @@ def post_retry(admin: Admin, session: WriteSession, run_id: RowId) -> Any:
     return _load(session, runs.retry(session, admin, run_id), admin)
 
 
+@router.post("/{run_id}/repeat", response_model=RunDetailOut, status_code=202)
+def post_repeat(admin: Admin, session: WriteSession, run_id: RowId) -> Any:
+    """Queue what is finished again, with every text encoded anew, as the run that is answered."""
+    return _load(session, runs.repeat(session, admin, run_id), admin)
+
+
 def _load(session: Session, run_id: int, reader: Person) -> RunDetailOut:
     run = queries.load_run(session, run_id)
     if run is None:
@@ -160,6 +192,7 @@ def _load(session: Session, run_id: int, reader: Person) -> RunDetailOut:
         for (split, subset), value in zip(table.cells, row.values, strict=True)
         if value is not None
     ]
+    repeated = repeat_of(session, run_id)
     sees_texts = reader.can(Role.MEMBER)
     hidden = () if sees_texts else ("prompts",)
     provenance = {name: value for name, value in (run.provenance or {}).items() if name not in hidden}
@@ -168,5 +201,6 @@ def _load(session: Session, run_id: int, reader: Person) -> RunDetailOut:
         dataset_revision=run.dataset_revision,
         provenance=provenance or None,
         scores=scores,
+        repeat=RepeatOut.model_validate(repeated) if repeated else None,
         log=run.log if sees_texts else None,
     )

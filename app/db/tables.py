@@ -324,7 +324,8 @@ class SavedView(Base):
 class Run(Job, Base):
     """One evaluation of one model on one dataset revision.
 
-    A finished one has its main score, the mean of the main metric over its `cells` (splits and subsets).
+    A finished one has its main score, the mean of the main metric over its `cells` (splits and subsets). A `fresh`
+    one encodes every text itself and takes no vector from the store: it repeats another one.
     """
 
     __tablename__ = "runs"
@@ -353,6 +354,7 @@ class Run(Job, Base):
     texts_per_second: Mapped[float | None]
     main_score: Mapped[float | None]
     cells: Mapped[int | None]
+    fresh: Mapped[bool] = mapped_column(default=False, server_default=false())
     provenance: Mapped[dict[str, Any] | None]
     log: Mapped[str] = mapped_column(Text, default="")
 

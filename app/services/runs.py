@@ -119,6 +119,26 @@ def ids_of_slugs(session: Session, slugs: Iterable[str]) -> list[int]:
     return list(found.values())
 
 
+def repeat(session: Session, person: Person, run_id: int) -> int:
+    """Queue a finished run's pair again, as a run that encodes every text anew: does the score come out the same?
+
+    Returns:
+        The id of the new run.
+
+    Raises:
+        Conflict: the run has no result yet, or the pair waits or works already.
+    """
+    old = get(session, run_id)
+    if old.state != JobState.DONE:
+        raise Conflict(f"Run {run_id} is {old.state}; only finished runs can be repeated.", code="run_not_done")
+    new_id = _insert(session, person, old.model_id, old.dataset_revision_id, old.priority, fresh=True)
+    if new_id is None:
+        raise _is_open()
+    audit.record(session, person, "run.repeat", f"run {new_id}", {"of": run_id})
+    wake_after_commit(session, "encode")
+    return new_id
+
+
 def newest_revisions(session: Session, ids: set[int]) -> dict[int, int]:
     """The id of the newest revision of each dataset.
 
@@ -168,9 +188,9 @@ def retry(session: Session, person: Person, run_id: int) -> int:
         raise Conflict(
             f"Run {run_id} is {old.state}; only failed and cancelled runs are tried again.", code="run_not_failed"
         )
-    new_id = _insert(session, person, old.model_id, old.dataset_revision_id, old.priority)
+    new_id = _insert(session, person, old.model_id, old.dataset_revision_id, old.priority, fresh=old.fresh)
     if new_id is None:
-        raise Conflict("Another run of this model on this dataset waits or works already.", code="run_open")
+        raise _is_open()
     audit.record(session, person, "run.retry", f"run {new_id}", {"after": run_id})
     wake_after_commit(session, "encode")
     return new_id
@@ -239,12 +259,24 @@ def inputs(session: Session, run_id: int) -> tuple[Model, DatasetRevision, Datas
     return row[0], row[1], row[2]
 
 
-def _insert(session: Session, person: Person, model_id: int, revision_id: int, priority: int) -> int | None:
+def _is_open() -> Conflict:
+    return Conflict("Another run of this model on this dataset waits or works already.", code="run_open")
+
+
+def _insert(
+    session: Session, person: Person, model_id: int, revision_id: int, priority: int, *, fresh: bool = False
+) -> int | None:
     """Add a run; None when its pair waits or works already.
 
     The partial unique index decides, so that two people at once cannot queue a pair twice.
     """
-    values = {"model_id": model_id, "dataset_revision_id": revision_id, "priority": priority, "queued_by": person.id}
+    values = {
+        "model_id": model_id,
+        "dataset_revision_id": revision_id,
+        "priority": priority,
+        "queued_by": person.id,
+        "fresh": fresh,
+    }
     statement = _dialect(session).insert(Run).values(**values).on_conflict_do_nothing().returning(Run.id)
     created: int | None = session.scalar(statement)
     return created

@@ -113,6 +113,17 @@ def test_an_admin_cancels_and_tries_again(world: World, one: int, as_admin: Brow
     assert _call(as_admin, "POST", f"/{run_id}/retry").json()["error"]["code"] == "run_open"
 
 
+def test_an_admin_repeats_what_is_finished(world: World, one: int, as_admin: Browser) -> None:
+    first = world.run(one, "pairs", 0.5, provenance={"device": "cpu"})
+    answer = _call(as_admin, "POST", f"/{first}/repeat")
+    assert answer.status_code == 202 and answer.json()["state"] == "queued" and answer.json()["repeat"] is None
+    second = world.run(one, "pairs", 0.48, provenance={"device": "cuda"})
+    repeat = _call(as_admin, "GET", f"/{second}").json()["repeat"]
+    assert repeat["run_id"] == first and repeat["differs"] and not repeat["fresh"]
+    assert repeat["difference"] == pytest.approx(-0.02)
+    assert repeat["changes"] == [{"name": "device", "before": "cpu", "after": "cuda"}]
+
+
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.MEMBER])
 def test_only_admins_change_the_queue(world: World, one: int, sign_in: Callable[[Role], Browser], role: Role) -> None:
     run_id = world.run(one, "pairs", state=JobState.QUEUED)

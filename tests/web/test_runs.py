@@ -378,6 +378,35 @@ def test_a_finished_run_shows_every_score_the_main_one_first(done: int, as_viewe
     assert "hx-trigger" not in html
 
 
+def test_a_run_that_repeats_says_so_quietly(world: World, one: int, as_viewer: Browser) -> None:
+    first = world.run(one, "pairs", 0.5)
+    again = world.run(one, "pairs", 0.5, fresh=True)
+    assert "It repeats" not in as_viewer.get(f"/runs/{first}").text
+    html = _flat(as_viewer.get(f"/runs/{again}").text)
+    assert f'It repeats <a href="/runs/{first}">run {first}</a> to within 0.1 points, with every text' in html
+
+
+def test_a_run_that_does_not_repeat_is_a_warning_with_what_changed(world: World, one: int, as_viewer: Browser) -> None:
+    first = world.run(one, "pairs", 0.5, provenance={"device": "cpu", "versions": {"torch": "2.12.0"}})
+    again = world.run(one, "pairs", 0.5123, provenance={"device": NASTY, "versions": {"torch": "2.13.0"}})
+    html = _flat(as_viewer.get(f"/runs/{again}").text)
+    assert 'class="notice warn"' in html and "It does not repeat:" in html
+    assert f'<a href="/runs/{first}">run {first}</a> of this model on the same texts scored 50.00, 1.23 less.' in html
+    assert "<li>torch: 2.12.0 → 2.13.0</li>" in html
+    assert NASTY not in html
+
+
+def test_an_admin_repeats_a_finished_run(world: World, one: int, as_admin: Browser, as_viewer: Browser) -> None:
+    first = world.run(one, "pairs", 0.5)
+    assert f"/runs/{first}/repeat" not in as_viewer.get(f"/runs/{first}").text
+    assert f"/runs/{first}/repeat" in as_admin.get(f"/runs/{first}").text
+    answer = as_admin.post_form(f"/runs/{first}/repeat")
+    assert answer.headers["location"] == f"/runs/{first + 1}"
+    assert "encodes every text anew" in as_admin.get(f"/runs/{first + 1}").text
+    assert f"/runs/{first}/repeat" not in as_admin.get(f"/runs/{first}").text  # the newer one waits
+    assert as_admin.post_form(f"/runs/{first}/repeat").status_code == 409
+
+
 def test_the_provenance_is_told_in_words(done: int, as_member: Browser) -> None:
     html = _flat(as_member.get(f"/runs/{done}").text)
     facts = dict(re.findall(r"<dt>([^<]+)</dt><dd>(.*?)</dd>", html))
@@ -539,7 +568,7 @@ def test_a_run_needs_few_queries(done: int, database: Database, as_viewer: Brows
     as_viewer.get(f"/runs/{done}")
     with counted_statements(database) as statements:
         as_viewer.get(f"/runs/{done}")
-    assert len(statements) <= 4, statements
+    assert len(statements) <= 5, statements
 
 
 # Rights

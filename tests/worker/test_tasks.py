@@ -103,6 +103,23 @@ def test_a_run_is_scored_and_published(world: World) -> None:
     assert world.shop.blobs.exists(evidence.blob_sha256)
 
 
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_fresh_run_takes_nothing_from_the_store(
+    world: World, instead: Callable[[Evaluate], None], fresh: bool
+) -> None:
+    given: list[Path | None] = []
+
+    def evaluate(*_: Any, store: Path | None, **__: Any) -> Any:
+        given.append(store)
+        raise RunFailure("Enough.", code="internal", remedy="")
+
+    instead(evaluate)
+    with world.database.session() as session:
+        session.get_one(Run, world.run_id).fresh = fresh
+    world.shop.work_encode()
+    assert given == [None if fresh else world.shop.settings.vectors_dir]
+
+
 def test_the_body_called_twice_does_the_work_once(world: World) -> None:
     assert world.shop.work_encode() == 1
     before = world.count(Score)

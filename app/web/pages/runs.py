@@ -20,6 +20,7 @@ from app.http.audience import fragment_wanted
 from app.http.dependencies import ReadSession, RowId, WriteSession
 from app.http.pagination import Listing, PageRequest, Paging
 from app.services import runs
+from app.services.repeats import Repeat, repeat_of
 from app.web.flash import redirect
 from app.web.forms import Form as ShownForm
 from app.web.forms import rejected
@@ -142,6 +143,7 @@ class RunPage:
     scores: queries.ScoreTable
     facts: tuple[Fact, ...]
     log: str | None
+    repeat: Repeat | None = None
 
     @property
     def scale(self) -> str:
@@ -209,7 +211,8 @@ def run_page(request: Request, viewer: Viewer, session: ReadSession, run_id: Row
         raise NotFound(f"There is no run {run_id}.")
     sees_texts = viewer.can(Role.MEMBER)
     facts = facts_of(run, with_texts=sees_texts)
-    context = RunPage(run, queries.load_scores(session, run), facts, run.log if sees_texts else None)
+    log = run.log if sees_texts else None
+    context = RunPage(run, queries.load_scores(session, run), facts, log, repeat_of(session, run_id))
     return page(request, "runs/run.html", context, partial="runs/_live_run.html")
 
 
@@ -226,6 +229,13 @@ def retry(admin: Admin, session: WriteSession, run_id: RowId, back: Text = "") -
     """Queue what failed or was cancelled as a run of its own."""
     new_id = runs.retry(session, admin, run_id)
     return redirect(_inside(back, new_id), f"Queued again as run {new_id}.")
+
+
+@router.post("/{run_id}/repeat")
+def repeat(admin: Admin, session: WriteSession, run_id: RowId) -> Response:
+    """Queue what is finished again, with every text encoded anew."""
+    new_id = runs.repeat(session, admin, run_id)
+    return redirect(f"/runs/{new_id}", f"Queued as run {new_id}. It encodes every text anew.")
 
 
 def queue_url(only: RunFilter) -> str:
