@@ -1,6 +1,6 @@
 """/api/v1/boards: read boards; admins make, change and delete them."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -9,6 +9,7 @@ from app.db.queries.boards import list_boards
 from app.http.access import Admin, Viewer
 from app.http.dependencies import AppSettings, Boards, ReadSession, WriteSession
 from app.services import benchmarks, imports
+from app.services.board_certainty_view import as_dict as certainty_dict
 from app.services.board_export import board_dict
 from app.services.board_languages import as_dict as languages_dict
 from app.services.board_languages import load_language_scores, view_languages
@@ -64,6 +65,9 @@ class BoardModelOut(BaseModel):
     variant: str
     revision: str
     rank: int | None
+    rank_low: int | None = Field(description="The best rank on 95% of the resamples; null where that is not known")
+    rank_high: int | None = Field(description="Likewise the worst")
+    tier: int | None = Field(description="Models that no test separates share one; null without tests")
     points: float = Field(description="Borda points")
     complete: bool = Field(description="Whether it has a score on every dataset")
     zero_shot: int | None = Field(description="0 to 100; null when the training data is unknown")
@@ -82,6 +86,8 @@ class BoardModelOut(BaseModel):
     release_date: str | None
     measured: list[MeasuredOut]
     mean_task: float | None
+    mean_task_low: float | None = Field(description="The low end of its 95% interval; null where that is not known")
+    mean_task_high: float | None
     mean_task_type: float | None
     task_types: dict[str, float | None]
     tasks: dict[str, float | None] = Field(description="By the dataset's name")
@@ -175,6 +181,62 @@ class BoardLanguagesOut(BaseModel):
     models: list[LanguageModelOut]
 
 
+class IntervalOut(BaseModel):
+    """Between what a figure lies on 95% of the resamples."""
+
+    low: float
+    high: float
+
+
+class CertainDatasetOut(BaseModel):
+    """What is known of a dataset."""
+
+    slug: str
+    name: str
+    task_type: str
+    n: int = Field(description="From how many examples; 0 where none are known")
+    tested: bool = Field(description="Whether the tests of pairs rest on it")
+    left_out: str | None = Field(description="Why not")
+
+
+class CertainModelOut(BaseModel):
+    """How sure a model's place on the whole board is; null where something is not known."""
+
+    key: str
+    model: str
+    variant: str
+    revision: str
+    rank: int | None
+    rank_low: int | None
+    rank_high: int | None
+    tier: int | None
+    means: dict[str, IntervalOut | None] = Field(description="By mean_task, mean_task_type and type:NAME")
+    tasks: dict[str, IntervalOut | None] = Field(description="By the dataset's name")
+
+
+class PairOut(BaseModel):
+    """Two models by key, and p of the test between them, adjusted for all pairs of the board."""
+
+    a: str
+    b: str
+    p: float
+
+
+class BoardCertaintyOut(BaseModel):
+    """How sure a board's ranks are, its models by rank."""
+
+    benchmark: str
+    slug: str
+    state: Literal["known", "expected", "none"] = Field(description="Expected: a worker is about to compute it")
+    sentence: str
+    by_task: bool = Field(description="Whether tasks were resampled because nothing is known of examples")
+    seed: int | None
+    resamples: int | None
+    datasets: list[CertainDatasetOut]
+    models: list[CertainModelOut]
+    pairs: list[PairOut]
+
+
 class BoardIn(BaseModel):
     """A new board."""
 
@@ -233,6 +295,12 @@ def get_comparison(
     """Models side by side: attributes, scores, where each wins."""
     view = view_board(boards.board(session, benchmarks.by_slug(session, slug)), Look())
     return comparison_dict(compare(view, split_keys(models)))
+
+
+@router.get("/{slug}/certainty", response_model=BoardCertaintyOut)
+def get_certainty(_viewer: Viewer, session: ReadSession, boards: Boards, slug: str) -> Any:
+    """Intervals of every rank, mean and score, tiers, and the tests of all pairs."""
+    return certainty_dict(boards.board(session, benchmarks.by_slug(session, slug)))
 
 
 @router.get("/{slug}/languages", response_model=BoardLanguagesOut)

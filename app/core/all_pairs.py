@@ -61,8 +61,7 @@ def tukey(strata: Strata, *, resamples: int = RESAMPLES, seed: int = SEED) -> Fl
 def tiers(means: ArrayLike, ps: ArrayLike, *, level: float = SIGNIFICANT) -> Integers:
     """Groups of models that no test separates, by falling mean.
 
-    The best model leads the first tier, which ends before the first model that is told apart from its leader; that
-    one leads the next.
+    A tier ends before the first model that is told apart from any of it; that one leads the next.
 
     Args:
         means: shape (models,).
@@ -78,10 +77,12 @@ def tiers(means: ArrayLike, ps: ArrayLike, *, level: float = SIGNIFICANT) -> Int
     """
     values, table = np.asarray(means, np.float64), np.asarray(ps, np.float64)
     found = np.zeros(len(values), np.int64)
-    leader, tier = -1, 0
+    members: list[int] = []
+    tier = 0
     for model in np.argsort(-values, kind="stable").tolist():
-        if leader < 0 or table[leader, model] < level:
-            leader, tier = model, tier + 1
+        if not members or (table[members, model] < level).any():
+            members, tier = [], tier + 1
+        members.append(model)
         found[model] = tier
     return found
 

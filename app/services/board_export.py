@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -14,13 +14,15 @@ from app.services import benchmarks
 from app.services.board_look import Look
 from app.services.board_view import BoardView, task_columns, type_columns, view_board
 from app.services.boards import load_board
-from app.services.table_columns import Kind, TableColumn, Value, measured_text
+from app.services.table_columns import TIER, Kind, TableColumn, Value, half_width, measured_text, rank_range
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _MARKUP: Final = re.compile(r"[\\`*_\[\]<>|~#&!]")
 _LATEX: Final = str.maketrans(
     {
         "\\": r"\textbackslash{}",
+        "±": r"$\pm$",
+        "–": "--",
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
         "—": "---",
@@ -67,13 +69,17 @@ def as_dict(view: BoardView) -> dict[str, Any]:
 def as_csv(view: BoardView) -> str:
     """One line a row, in their order; empty where a value is missing.
 
-    Text that a spreadsheet would run as a formula gets an apostrophe before it; numbers never do.
+    Where they are known, rank ranges, the intervals of the means that are shown, and tiers come last. Text that a
+    spreadsheet would run as a formula gets an apostrophe before it; numbers never do.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow([_safe(text) for column in view.shown for text in _heads(column)])
+    certain = _certain(view)
+    writer.writerow([_safe(text) for column in view.shown for text in _heads(column)] + [*certain])
     writer.writerows(
-        [_safe(value) for column in view.shown for value in _values(view, column, row)] for row in view.order
+        [_safe(value) for column in view.shown for value in _values(view, column, row)]
+        + [values[row] for values in certain.values()]
+        for row in view.order
     )
     return out.getvalue()
 
@@ -84,17 +90,17 @@ def as_json(view: BoardView) -> str:
 
 
 def as_markdown(view: BoardView) -> str:
-    """A table for a README: names as text, scores times 100, the best of a column bold."""
+    """A table for a README: names as text, scores times 100 with half their interval, the best of a column bold."""
     heads = [_markdown(_head(column)) for column in view.shown]
     lines = [heads, ["---" if column.kind is Kind.MODEL else "---:" for column in view.shown]]
-    lines += [[_emphasis(cell, "**{}**", _markdown) for cell in row] for row in _shown(view)]
+    lines += [[_styled(cell, "**{}**", " {}", _markdown) for cell in row] for row in _shown(view)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def as_latex(view: BoardView) -> str:
-    """A table for a paper, with booktabs: scores times 100, the best of a column bold."""
+    """A table for a paper, with booktabs: scores times 100 with half their interval, the best of a column bold."""
     kinds = "".join("l" if column.kind is Kind.MODEL else "r" for column in view.shown)
-    rows = [[_emphasis(cell, r"\textbf{{{}}}", _latex) for cell in row] for row in _shown(view)]
+    rows = [[_styled(cell, r"\textbf{{{}}}", r" {{\scriptsize {}}}", _latex) for cell in row] for row in _shown(view)]
     lines = [" & ".join(row) + r" \\" for row in [[_latex(_head(column)) for column in view.shown], *rows]]
     begin, end = rf"\begin{{tabular}}{{{kinds}}}", r"\end{tabular}"
     return "\n".join([begin, r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", end, ""])
@@ -122,8 +128,17 @@ def _by_rank(session: Session, slug: str) -> BoardView:
     return view_board(load_board(session, benchmarks.by_slug(session, slug)), Look())
 
 
-def _shown(view: BoardView) -> Iterator[list[tuple[str, bool]]]:
-    """The rows as people read them: each cell's text, and whether it is the best of its column."""
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """A cell as people read it; `note` is between what its figure lies, "" where that is not known or not shown."""
+
+    text: str
+    best: bool
+    note: str
+
+
+def _shown(view: BoardView) -> Iterator[list[_Cell]]:
+    """The rows as people read them."""
     best = {
         column.key: max((score for score in column.values if isinstance(score, float)), default=None)
         for column in view.shown
@@ -131,9 +146,20 @@ def _shown(view: BoardView) -> Iterator[list[tuple[str, bool]]]:
     }
     for row in view.order:
         yield [
-            (_text(view, column, row), column.key in best and column.values[row] == best[column.key] is not None)
+            _Cell(
+                _text(view, column, row),
+                column.key in best and column.values[row] == best[column.key] is not None,
+                "" if view.look.plain else _note(column, row),
+            )
             for column in view.shown
         ]
+
+
+def _note(column: TableColumn, row: int) -> str:
+    ends = column.ends[row] if column.ends else None
+    if ends is None or column.values[row] is None:
+        return ""
+    return f"({rank_range(ends)})" if column.kind is Kind.RANK else half_width(ends)
 
 
 def _text(view: BoardView, column: TableColumn, row: int) -> str:
@@ -151,9 +177,10 @@ def _text(view: BoardView, column: TableColumn, row: int) -> str:
     return f"{value:,.0f}" if column.kind is Kind.MEMORY else f"{value:,}"
 
 
-def _emphasis(cell: tuple[str, bool], pattern: str, escape: Callable[[str], str]) -> str:
-    text, best = cell
-    return pattern.format(escape(text)) if best else escape(text)
+def _styled(cell: _Cell, best: str, note: str, escape: Callable[[str], str]) -> str:
+    """The text, in the pattern of the best if it is, and its note in another pattern."""
+    text = best.format(escape(cell.text)) if cell.best else escape(cell.text)
+    return f"{text}{note.format(escape(cell.note))}" if cell.note else text
 
 
 def _markdown(text: str) -> str:
@@ -165,15 +192,41 @@ def _latex(text: str) -> str:
     return " ".join(text.split()).translate(_LATEX)
 
 
+def _certain(view: BoardView) -> dict[str, Sequence[Value]]:
+    """The ends of shown ranks and means, and tiers if they are not shown, by the head of a column; of all models."""
+    shown, rows = view.shown, range(len(view.models))
+    ends: dict[str, Sequence[Value]] = {
+        f"{column.key}_{name}": [_end(column, row, end) for row in rows]
+        for column in shown
+        if column.ends and column.kind is not Kind.TASK
+        for end, name in enumerate(("low", "high"))
+    }
+    return ends | {
+        column.key: column.values for column in view.columns if column.key == TIER.key and column not in shown
+    }
+
+
+def _end(column: TableColumn, row: int, end: int) -> Value:
+    """One end of an interval: 0 for the low one; ranks are whole."""
+    ends = column.ends[row] if column.ends else None
+    if ends is None:
+        return None
+    return int(ends[end]) if column.kind is Kind.RANK else ends[end]
+
+
 def _row_dict(view: BoardView, row: int) -> dict[str, Any]:
     model = view.model(row)
-    values = {column.key: column.values[row] for column in view.columns}
+    columns = {column.key: column for column in view.columns}
+    values = {key: column.values[row] for key, column in columns.items()}
     return {
         "key": model.key,
         "model": model.name,
         "variant": model.variant,
         "revision": model.revision,
         "rank": values["rank"],
+        "rank_low": _end(columns["rank"], row, 0),
+        "rank_high": _end(columns["rank"], row, 1),
+        "tier": values.get(TIER.key),
         "points": float(view.standings.points[row]),
         "complete": view.complete(row),
         "zero_shot": values["zero_shot"],
@@ -192,6 +245,8 @@ def _row_dict(view: BoardView, row: int) -> dict[str, Any]:
         "release_date": model.release_date,
         "measured": [asdict(found) for found in model.measured],
         "mean_task": values["mean_task"],
+        "mean_task_low": _end(columns["mean_task"], row, 0),
+        "mean_task_high": _end(columns["mean_task"], row, 1),
         "mean_task_type": values["mean_task_type"],
         "task_types": {column.group: column.values[row] for column in type_columns(view)},
         "tasks": {column.label: column.values[row] for column in task_columns(view)},

@@ -14,7 +14,7 @@ from app.errors import Invalid
 FILTER_LENGTH = 200
 MOST_CHOICES = 500
 
-_NO_FILTERS = {"sort", "pin", "show", "column", "dense", "device"}
+_NO_FILTERS = {"sort", "pin", "show", "column", "dense", "plain", "device"}
 
 Choices = Annotated[tuple[Annotated[str, Field(max_length=FILTER_LENGTH)], ...], Field(max_length=MOST_CHOICES)]
 Count = Annotated[int | None, BeforeValidator(lambda text: parse_count(text) if isinstance(text, str) else text)]
@@ -50,6 +50,7 @@ class Look(BaseModel):
     column: Choices = Field((), description="columns by key, in this order, instead of those")
     device: str = Field("", max_length=FILTER_LENGTH, description="whose measured figures are shown")
     dense: bool = Field(False, description="rows of less height")
+    plain: bool = Field(False, description="no intervals and no rank ranges")
     pin: Choices = Field((), description="keys of the models that stand first")
 
     @property

@@ -13,11 +13,13 @@ from app.core.aggregation import DatasetMeans, Integers, Standings, standings, z
 from app.core.licences import allows_commercial_use
 from app.db.queries.boards import Board, BoardColumn, BoardModel
 from app.errors import Invalid
+from app.services.board_intervals import board_tiers, with_intervals
 from app.services.board_look import Look
 from app.services.table_columns import (
     FACTS,
     FIXED_COLUMNS,
     MEASURED_FACTS,
+    TIER,
     Kind,
     TableColumn,
     Value,
@@ -44,6 +46,7 @@ class BoardView:
         order: the rows to show, as places in `models`; the pinned ones first.
         pinned: those of `order` that stand first because the look pins them.
         device: what the measured columns show, "" where no model of the board was measured.
+        whole: whether every model is ranked on every dataset: only then the board's tiers and rank ranges hold.
     """
 
     board: Board
@@ -56,6 +59,7 @@ class BoardView:
     order: tuple[int, ...]
     pinned: tuple[int, ...]
     device: str
+    whole: bool
 
     def model(self, row: int) -> BoardModel:
         """The model at a place in `models`."""
@@ -100,14 +104,17 @@ def view_board(board: Board, look: Look) -> BoardView:
     means = board.means.of(models, datasets)
     chosen = [board.columns[place] for place in datasets]
     ranked = standings(means, [column.task_type for column in chosen])
-    columns = (
-        *_fixed(board, models, ranked, zero_shot[models], device),
+    everything = len(models) == len(board.models) and len(datasets) == len(board.columns)
+    tiers = board_tiers(board) if everything else ()
+    plain_columns = (
+        *_fixed([board.models[place] for place in models], _placed(ranked, zero_shot[models], tiers), device),
         *(_type_column(name, values, chosen) for name, values in ranked.types.items()),
         *(
             _task_column(column, int(place), known(means.complete[:, number]))
             for number, (place, column) in enumerate(zip(datasets, chosen, strict=True))
         ),
     )
+    columns = with_intervals(board, plain_columns, models, datasets)
     order = _order(board, look, models, ranked, columns)
     pinned = tuple(row for row in order if board.models[models[row]].key in look.pin) if look.pin else ()
     return BoardView(
@@ -121,6 +128,7 @@ def view_board(board: Board, look: Look) -> BoardView:
         order=(*pinned, *(row for row in order if row not in pinned)),
         pinned=pinned,
         device=device,
+        whole=everything,
     )
 
 
@@ -132,12 +140,12 @@ def devices_of(board: Board) -> tuple[str, ...]:
 
 def described_columns(board: Board) -> tuple[TableColumn, ...]:
     """The columns before the scores by type and by dataset that a board can show, in words, without their values."""
-    devices = devices_of(board)
+    devices, tiers = devices_of(board), board_tiers(board)
     on = f"Measured on {'' if len(devices) == 1 else 'one device at a time: '}{'; '.join(devices)}."
     return tuple(
         replace(column, help=f"{column.help} {on}") if column.kind is Kind.MEASURED else column
         for column in FIXED_COLUMNS
-        if devices or column.kind is not Kind.MEASURED
+        if (devices or column.kind is not Kind.MEASURED) and (tiers or column.key != TIER.key)
     )
 
 
@@ -207,8 +215,13 @@ def _within(value: float | None, least: float | None, most: float | None) -> boo
 def _order(
     board: Board, look: Look, models: Integers, ranked: Standings, columns: Sequence[TableColumn]
 ) -> tuple[int, ...]:
-    """The rows that are pinned or match the name, sorted: missing values last both ways, equal ones by rank, name."""
+    """The rows that are pinned or match the name, sorted: missing values last both ways, equal ones by rank, name.
+
+    While no tiers are known, what is ordered by tier is ordered by rank: they come and go as runs end.
+    """
     column = next((column for column in columns if column.key == look.key), None)
+    if look.key == TIER.key and column is None:
+        column = columns[0]
     if column is None:
         names = ", ".join(column.key for column in columns if column.kind not in {Kind.TYPE, Kind.TASK})
         raise Invalid(
@@ -241,24 +254,29 @@ def _sortable(value: Value) -> Any:
     return value.casefold() if isinstance(value, str) else value
 
 
-def _fixed(
-    board: Board, models: Integers, ranked: Standings, zero_shot: Integers, device: str
-) -> Iterator[TableColumn]:
-    """`FIXED_COLUMNS` with their values; the measured ones only where there is a device, which their help names."""
-    rows = [board.models[place] for place in models.tolist()]
-    values: dict[str, Sequence[Value]] = {
+def _placed(ranked: Standings, zero_shot: Integers, tiers: Sequence[Value]) -> dict[str, Sequence[Value]]:
+    """How each model stands, by the key of a column; without tiers where none hold."""
+    return {
         "rank": [rank or None for rank in ranked.ranks.tolist()],
-        "model": [model.name for model in rows],
         "zero_shot": [None if percent < 0 else percent for percent in zero_shot.tolist()],
         "mean_task": known(ranked.mean_task),
         "mean_task_type": known(ranked.mean_task_type),
+        **({TIER.key: tiers} if tiers else {}),
+    }
+
+
+def _fixed(rows: Sequence[BoardModel], placed: Mapping[str, Sequence[Value]], device: str) -> Iterator[TableColumn]:
+    """Those of `FIXED_COLUMNS` with values; the measured ones only where there is a device, which their help names."""
+    values: dict[str, Sequence[Value]] = {
+        **placed,
+        "model": [model.name for model in rows],
         **{key: [fact(model) for model in rows] for key, fact in FACTS.items()},
     }
     figures = [measured_on(model, device) for model in rows]
     for column in FIXED_COLUMNS:
-        if column.kind is not Kind.MEASURED:
+        if column.key in values:
             yield replace(column, values=values[column.key])
-        elif device:
+        elif column.kind is Kind.MEASURED and device:
             fact = MEASURED_FACTS[column.key]
             found = [None if figure is None else fact(figure) for figure in figures]
             yield replace(column, values=found, help=f"{column.help} Measured on {device}.", device=device)

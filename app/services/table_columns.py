@@ -12,6 +12,8 @@ from app.core.units import vector_bytes
 from app.db.queries.boards import BoardModel, Measured
 
 Value = float | int | str | None
+Ends = tuple[float, float]
+"""The low and the high end of an interval."""
 
 
 class Kind(StrEnum):
@@ -46,6 +48,9 @@ class TableColumn:
         dataset: the board's column that a task column shows, else -1.
         href: where a dataset is described.
         device: what a measured column's values were measured on.
+        ends: between what each value lies on 95% of the resamples; of a rank, the best and the worst one. Empty where
+            that is known of none.
+        n: from how many examples the ends of a task column were found; 0 where nobody knows.
     """
 
     key: str
@@ -58,6 +63,8 @@ class TableColumn:
     dataset: int = -1
     href: str = ""
     device: str = ""
+    ends: Sequence[Ends | None] = ()
+    n: int = 0
 
     @property
     def title(self) -> str:
@@ -88,6 +95,14 @@ RANKED_COLUMNS: Final = (
         Kind.PERCENT,
     ),
 )
+TIER: Final = TableColumn(
+    "tier",
+    "Tier",
+    "Models that no test separates share a tier; a lower one is better. It begins with the model of the highest mean, "
+    "and ends before the first that a test tells apart from that.",
+    Kind.COUNT,
+)
+"""Only where the pairs of a board were tested."""
 MODEL_COLUMNS: Final = (
     TableColumn(
         "memory",
@@ -192,7 +207,7 @@ MEAN_COLUMNS: Final = (
         Kind.MEAN,
     ),
 )
-FIXED_COLUMNS: Final = (*RANKED_COLUMNS, *MODEL_COLUMNS, *MEASURED_COLUMNS, *MEAN_COLUMNS)
+FIXED_COLUMNS: Final = (*RANKED_COLUMNS, TIER, *MODEL_COLUMNS, *MEASURED_COLUMNS, *MEAN_COLUMNS)
 """Those before the scores by type and by dataset, without their values."""
 
 _YES_NO: Final = {True: "yes", False: "no", None: None}
@@ -281,6 +296,23 @@ def measured_text(value: float) -> str:
     """
     digits = 2 - math.floor(math.log10(value)) if value > 0 else 0
     return f"{value:,.{min(max(digits, 0), 6)}f}"
+
+
+def half_width(ends: Ends) -> str:
+    """Half the width of a score's interval, times 100, as scores are shown; two digits where one would be 0.
+
+    Example:
+        >>> half_width((0.712, 0.728)), half_width((0.5, 0.5004))
+        ('±0.8', '±0.02')
+    """
+    half = (ends[1] - ends[0]) * 50
+    return f"±{half:.1f}" if half >= 0.095 else f"±{half:.2f}"
+
+
+def rank_range(ends: Ends) -> str:
+    """The best and the worst rank: "2–5", or "2" where they are the same."""
+    best, worst = ends
+    return f"{best:.0f}" if best == worst else f"{best:.0f}–{worst:.0f}"
 
 
 def type_names(name: str) -> tuple[str, str]:

@@ -6,10 +6,10 @@ from typing import Any
 
 from app.core.units import short_count
 from app.db.queries.boards import Board
-from app.services.board_look import BoardLinks
+from app.services.board_look import BoardLinks, Look
 from app.services.board_view import BoardView, devices_of, full_name
 from app.services.compare import FEWEST, MOST, compare_address
-from app.services.table_columns import Kind, TableColumn, type_names
+from app.services.table_columns import TIER, Kind, TableColumn, type_names
 
 Choice = tuple[str, str]
 """A value in the address, and its label."""
@@ -116,6 +116,18 @@ def compare_button(view: BoardView) -> Choice | None:
     if len(keys) > MOST:
         return f"Compare at most {MOST} models", ""
     return f"Compare {len(keys)} models", compare_address(view.board.slug, keys)
+
+
+def certainty_switches(view: BoardView, links: BoardLinks) -> tuple[Choice, ...]:
+    """What orders a board by tier or by rank again, and what hides its intervals or shows them; where there are any."""
+    look, found = links.look, []
+    if any(column.key == TIER.key for column in view.columns):
+        sort = Look().sort if look.key == TIER.key else TIER.key
+        found.append((f"By {sort}", look.with_(sort=sort).at(links.path)))
+    if any(column.ends for column in view.columns):
+        words = "Show intervals" if look.plain else "Hide intervals"
+        found.append((words, look.with_(plain=not look.plain).at(links.path)))
+    return tuple(found)
 
 
 _SEVERAL = {

@@ -4,9 +4,11 @@ A board has ten thousand cells and more. So they are written here, column by col
 takes twenty times as long. Whatever is not a number is escaped.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+from itertools import pairwise, repeat
 from typing import Final
 from zlib import crc32
 
@@ -18,7 +20,17 @@ from app.core.units import short_count
 from app.db.queries.boards import BoardModel
 from app.services.board_look import BoardLinks
 from app.services.board_view import BoardView, group_by_type, task_columns, type_columns
-from app.services.table_columns import Kind, TableColumn, Value, measured_text, type_names
+from app.services.table_columns import (
+    TIER,
+    Ends,
+    Kind,
+    TableColumn,
+    Value,
+    half_width,
+    measured_text,
+    rank_range,
+    type_names,
+)
 from app.web.templating import environment, number, score
 
 HEAT_LEVELS: Final = 10
@@ -28,23 +40,31 @@ _TINTS: Final = [[f"num{' best' if best else ''} h{heat}" for heat in range(HEAT
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """One row: the rank, the model, then the markup of every other cell. `pin` is the link that pins or unpins it."""
+    """One row: the rank, the model, then the markup of every other cell. `pin` is the link that pins or unpins it.
+
+    `band` is what a line above the row says, "" where there is none.
+    """
 
     rank: str | Markup
     model: BoardModel
     cells: Markup
     pin: str
     pinned: bool
+    band: str
 
 
 @dataclass(frozen=True, slots=True)
 class BoardTable:
-    """The table of one tab. `groups` are (task type, how many columns), empty without a second head."""
+    """The table of one tab.
+
+    `groups` are (task type, how many columns), empty without a second head. `two_lines`: intervals stand in cells.
+    """
 
     id: str
     columns: tuple[TableColumn, ...]
     groups: tuple[tuple[str, int], ...]
     ungrouped: int
+    two_lines: bool
     rows: tuple[TableRow, ...]
 
 
@@ -71,14 +91,23 @@ def _table(view: BoardView, columns: tuple[TableColumn, ...]) -> BoardTable:
     rank, _, *others = columns
     links, pinned = BoardLinks("", view.look), frozenset(view.pinned)
     keys = "\n".join(column.key for column in columns)
-    by_column = [_drawn(view, column) for column in others]
+    by_column, bands = [_drawn(view, column) for column in others], _bands(view)
+    ends = _shown_ends(view, rank) or [None] * len(view.models)
     return BoardTable(
         id=f"rows-{crc32(keys.encode()):08x}",
         columns=columns,
         groups=(),
         ungrouped=0,
+        two_lines=any(_shown_ends(view, column) for column in columns),
         rows=tuple(
-            TableRow(_rank(rank.values[row]), model, cells, links.pin(model.key), row in pinned)
+            TableRow(
+                rank=_rank(rank.values[row], ends[row]),
+                model=model,
+                cells=cells,
+                pin=links.pin(model.key),
+                pinned=row in pinned,
+                band=bands.get(row, ""),
+            )
             for row, model, cells in zip(view.order, map(view.model, view.order), _joined(by_column), strict=True)
         ),
     )
@@ -102,8 +131,48 @@ def _dash(word: str) -> Markup:
     return hidden.format(word)
 
 
-def _rank(value: Value) -> str | Markup:
-    return str(value) if value else _dash("no rank yet")
+def _rank(value: Value, ends: Ends | None) -> str | Markup:
+    """With the ranks that the model has on other examples, unless it has no other."""
+    if not value or ends is None or ends == (value, value):
+        return str(value) if value else _dash("no rank yet")
+    words = rank_range(ends)
+    return Markup('{}<small title="On 95 of 100 resamples: {}">{}</small>').format(value, words, words)
+
+
+def _bands(view: BoardView) -> Mapping[int, str]:
+    """What is said between two tiers where they order the table, by the row that comes after; not among pinned rows."""
+    tiers = next((column.values for column in view.columns if column.key == view.look.key == TIER.key), ())
+    if not tiers:
+        return {}
+    sizes, rows = Counter(tiers), view.order[len(view.pinned) :]
+    return {
+        below: f"Tier {tiers[above]}: "
+        f"{'no test separates the rows above' if sizes[tiers[above]] > 1 else 'the row above alone'}"
+        for above, below in pairwise(rows)
+        if tiers[above] != tiers[below]
+    }
+
+
+def _shown_ends(view: BoardView, column: TableColumn) -> Sequence[Ends | None]:
+    """The ends of a column's intervals; empty where the look hides them."""
+    return () if view.look.plain else column.ends
+
+
+def _notes(view: BoardView, column: TableColumn) -> Iterable[tuple[str, str]]:
+    """For each shown cell of a score an attribute with its interval, and the quiet second line; "" for both if none."""
+    ends = _shown_ends(view, column)
+    if not ends:
+        return repeat(("", ""), len(view.order))
+    what = "draws" if column.group == "Clustering" else "n"
+    examples = f", {what} = {number(column.n)}" if column.n else ""
+    return (_note(ends[row], examples) for row in view.order)
+
+
+def _note(ends: Ends | None, examples: str) -> tuple[str, str]:
+    if ends is None:
+        return "", ""
+    low, high = ends
+    return f' title="{low * 100:.2f} to {high * 100:.2f} (95%){examples}"', f"<small>{half_width(ends)}</small>"
 
 
 _MISSING: Final = Markup('<td class="num">{}</td>').format(_dash("no value"))
@@ -170,10 +239,10 @@ def _text(value: str) -> str:
 
 def _scores(view: BoardView, column: TableColumn) -> Iterator[str]:
     """Means: of all datasets, or of a type."""
-    for row, css in zip(view.order, _tints(view, column), strict=True):
+    for row, css, (title, note) in zip(view.order, _tints(view, column), _notes(view, column), strict=True):
         value = column.values[row]
         if isinstance(value, float):
-            yield f'<td class="{css}">{score(value)}</td>'
+            yield f'<td class="{css}"{title}>{score(value)}{note}</td>'
         else:
             yield _partial(view, row) if column.key == "mean_task" else _MISSING
 
@@ -189,17 +258,17 @@ def _tasks(view: BoardView, column: TableColumn) -> Iterator[str]:
     """Scores of one dataset; each leads to its run. While rows replace themselves, ids keep the focus."""
     board, lives = view.board, bool(view.board.open_runs)
     run_ids = board.run_ids[list(view.models), column.dataset].tolist()
-    for row, css in zip(view.order, _tints(view, column), strict=True):
+    for row, css, (title, note) in zip(view.order, _tints(view, column), _notes(view, column), strict=True):
         value, run_id = column.values[row], run_ids[row]
         mark = board.marks.get((view.models[row], column.dataset))
         text = score(value) if isinstance(value, float) else _INCOMPLETE
         if mark:
             shown = f"{css} again" if isinstance(value, float) else f"num open {mark.state}"
-            yield _marked_cell()(text, shown, run_id if isinstance(value, float) else 0, mark)
+            yield _marked_cell()(text, shown, run_id if isinstance(value, float) else 0, mark, Markup(note))  # noqa: S704
         elif run_id:
-            title = "" if isinstance(value, float) else ' title="Its last run lacks a part of this dataset."'
+            lacks = "" if isinstance(value, float) else ' title="Its last run lacks a part of this dataset."'
             key = f' id="run-{run_id}"' if lives else ""
-            yield f'<td class="{css}"><a{key} href="/runs/{run_id}"{title}>{text}</a></td>'
+            yield f'<td class="{css}"{title}><a{key} href="/runs/{run_id}"{lacks}>{text}</a>{note}</td>'
         else:
             yield f'<td class="{css}">{text}</td>' if isinstance(value, float) else _MISSING
 

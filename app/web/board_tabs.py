@@ -11,11 +11,12 @@ _LABELS: Final = {
     "/tasks": "Tasks",
     "/languages": "Languages",
     "/charts": "Charts",
+    "/certainty": "Certainty",
     "/public": "Public",
     "/info": "Info",
 }
 """By the address behind that of the board."""
-_WHOLE: Final = {"/public", "/info"}
+_WHOLE: Final = {"/certainty", "/public", "/info"}
 """Those that show the whole board, whatever the look."""
 
 

@@ -104,11 +104,14 @@ def test_small_and_large_datasets_stand_on_one_board() -> None:
     assert found[0, 3] < 0.05 < found[0, 1]
 
 
-def test_tiers_end_where_the_leader_is_told_apart() -> None:
+def test_a_tier_ends_before_the_first_model_that_is_told_apart_from_any_of_it() -> None:
     means = [0.90, 0.88, 0.86, 0.80]
     ps = np.ones((4, 4))
     for a, b in ((0, 2), (0, 3), (1, 3), (2, 3)):
         ps[a, b] = ps[b, a] = 0.01
     assert tiers(means, ps).tolist() == [1, 1, 2, 3]
     assert tiers(means[::-1], ps[::-1, ::-1]).tolist() == [3, 2, 1, 1]
+    ps[0, 2] = ps[2, 0] = 0.2
+    ps[1, 2] = ps[2, 1] = 0.01  # from the second, though not from the best
+    assert tiers(means, ps).tolist() == [1, 1, 2, 3]
     assert tiers([], np.ones((0, 0))).tolist() == []

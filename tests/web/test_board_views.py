@@ -45,6 +45,7 @@ def at(address: str) -> str:
         ("/languages", "/languages"),
         ("/charts?score=type%3ASTS", "/charts?sort=-type%3ASTS"),
         ("/charts/memory", "/charts/memory"),
+        ("?plain=1&sort=tier", "?sort=tier&plain=1"),
     ],
 )
 def test_every_tab_has_a_menu_that_leads_to_the_page(as_viewer: Browser, slug: str, page: str, address: str) -> None:

@@ -452,7 +452,7 @@ class TestFragment:
                 benchmarks.edit(session, world.person, slug, dataset_slugs=["pairs", "articles", f"extra-{number}"])
         with world.database.reading() as session, counted_statements(world.database) as own:
             load_board(session, benchmarks.by_slug(session, slug))
-        assert len(own) == 7
+        assert len(own) == 8
         assert counts[0] == counts[1] <= len(own) + 4
 
 

@@ -17,6 +17,7 @@ from app.http.dependencies import ReadSession, boards_of
 from app.http.identity import Identity, known_identity
 from app.http.unchanged import kept, minute
 from app.services import benchmarks
+from app.services.board_certainty_view import board_sentence
 from app.services.board_export import FORMATS
 from app.services.board_look import BoardLinks, Look, parse_look
 from app.services.board_view import BoardView, described_columns, view_board
@@ -25,6 +26,7 @@ from app.web.board_filter import (
     Choice,
     ColumnChoices,
     FilterChoices,
+    certainty_switches,
     column_choices,
     compare_button,
     filter_chips,
@@ -44,7 +46,10 @@ _TABLES: Final[dict[str, Callable[[BoardView], BoardTable]]] = {"": summary_tabl
 
 @dataclass(frozen=True, slots=True)
 class BoardPage:
-    """What the tabs Summary and Tasks show."""
+    """What the tabs Summary and Tasks show.
+
+    `certainty` says in a sentence how far ranks are to be trusted, "" where nothing is known; `switches` belong to it.
+    """
 
     board: Board
     look: Look
@@ -57,6 +62,8 @@ class BoardPage:
     presets: tuple[Choice, ...]
     columns: ColumnChoices
     downloads: tuple[Choice, ...]
+    certainty: str
+    switches: tuple[Choice, ...]
 
     @property
     def other_density(self) -> str:
@@ -205,4 +212,6 @@ def _context(board: Board, look: Look, path: str, tab: str) -> BoardPage:
         presets=tuple((name, look.without("column").with_(show=name).at(path)) for name in PRESETS),
         columns=column_choices(view),
         downloads=tuple((one.label, look.at(f"/boards/{board.slug}.{one.suffix}")) for one in FORMATS.values()),
+        certainty=board_sentence(view),
+        switches=certainty_switches(view, links),
     )
