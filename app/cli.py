@@ -1,4 +1,4 @@
-"""`touchstone`: up, serve, worker, migrate, evaluate, import, export, user, vectors, doctor."""
+"""`touchstone`: up, serve, worker, migrate, evaluate, gate, import, export, user, vectors, doctor."""
 
 import errno
 import json
@@ -18,6 +18,7 @@ from pydantic_settings import SettingsError
 from sqlalchemy.exc import OperationalError
 
 from app.errors import AppError
+from app.gate_command import GateCommand, gate
 from app.import_command import export_mteb, import_mteb
 from app.settings import Settings, get_settings
 from app.vectors_command import vectors_cli
@@ -40,6 +41,7 @@ cli.add_typer(user_cli, name="user")
 cli.add_typer(vectors_cli, name="vectors")
 import_cli.command("mteb")(import_mteb)
 export_cli.command("mteb")(export_mteb)
+cli.command(cls=GateCommand)(gate)
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of all data; TOUCHSTONE_DATA_DIR otherwise.")]
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.api.shared import FailureOut
 from app.core.aggregation import Cell
+from app.core.significance import MARGIN
 from app.core.task_types import task_type
 from app.db.queries.dataset_scores import scores_of
 from app.db.queries.datasets import DatasetRow, find_dataset, list_datasets, revisions_of
@@ -90,6 +91,23 @@ class DatasetOut(_Out):
     results: int = Field(description="Models with a finished run on this revision")
     choices: dict[str, Any] = Field(description="Scoring options of this revision: those that were chosen")
     boards: list[BoardRef]
+
+
+class MarginChange(BaseModel):
+    """How far apart two scores may be and still be practically equal."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    margin: Annotated[float, Field(ge=0, le=1, strict=True)] | None = Field(
+        description=f"On the metric's scale, 0 to 1: 0.015 is one point and a half; null for the usual {MARGIN}"
+    )
+
+
+class MarginOut(_Out):
+    """The margin of a dataset."""
+
+    slug: str
+    margin: float = Field(description="That counts: the dataset's own, else the usual one")
 
 
 class RevisionOut(_Out):
@@ -212,6 +230,16 @@ def post_dataset(response: Response, person: Member, submission: Received, sessi
     shown = _shown(upload)
     response.headers["Location"] = shown["url"]
     return shown
+
+
+@router.patch("/datasets/{slug}", response_model=MarginOut)
+def patch_dataset(person: Member, session: WriteSession, slug: str, body: MarginChange) -> Any:
+    """Change what counts as practically equal on a dataset; for its owner and for admins."""
+    found = datasets.revisable(session, person, slug)
+    changed = datasets.describe(
+        session, person, slug, languages=found.languages, description=found.description, margin=body.margin
+    )
+    return {"slug": slug, "margin": MARGIN if changed.margin is None else changed.margin}
 
 
 @router.get("/uploads/{upload_id}", response_model=UploadOut)

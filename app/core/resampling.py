@@ -116,13 +116,10 @@ def resample_counts(units: int, *, resamples: int = RESAMPLES, seed: Seed = SEED
     Yields:
         Of shape (a few resamples, units), all together `resamples` rows; each sums to `units`.
     """
-    generator = np.random.default_rng(seed)
-    at_once = max(1, _CHUNK_VALUES // units)
-    for start in range(0, resamples, at_once):
-        rows = min(at_once, resamples - start)
-        drawn = generator.integers(0, units, size=(rows, units), dtype=np.int64)
-        drawn += np.arange(rows)[:, None] * units
-        yield np.bincount(drawn.ravel(), minlength=rows * units).reshape(rows, units).astype(np.float64)
+    for drawn in _draws(units, resamples, seed):
+        rows = len(drawn)
+        cells = drawn + np.arange(rows)[:, None] * units
+        yield np.bincount(cells.ravel(), minlength=rows * units).reshape(rows, units).astype(np.float64)
 
 
 def resampled_means(units: Units, *, resamples: int = RESAMPLES, seed: Seed = SEED) -> Floats:
@@ -131,6 +128,9 @@ def resampled_means(units: Units, *, resamples: int = RESAMPLES, seed: Seed = SE
     Returns:
         Shape (resamples, models).
     """
+    if units.sums.shape[1] == 1 and (units.sizes == 1).all():
+        values = units.sums[:, 0]
+        return np.concatenate([values[drawn].mean(axis=1) for drawn in _draws(len(units), resamples, seed)])[:, None]
     parts = [
         (counts @ units.sums) / (counts @ units.sizes)[:, None]
         for counts in resample_counts(len(units), resamples=resamples, seed=seed)
@@ -207,3 +207,18 @@ def rank_intervals(sampled_ranks: Integers, level: float = LEVEL) -> tuple[Integ
     tails = [(1 - level) / 2, (1 + level) / 2]
     best, worst = np.quantile(sampled_ranks, tails, axis=0, method="inverted_cdf")
     return best.astype(np.int64), worst.astype(np.int64)
+
+
+def _draws(units: int, resamples: int, seed: Seed) -> Iterator[Integers]:
+    """The units of each resample, of shape (a few resamples, units).
+
+    A number below n is the upper half of n times 32 random bits: none is likelier than another by more than n / 2^32.
+    """
+    generator = np.random.Generator(np.random.SFC64(seed))
+    at_once = max(1, _CHUNK_VALUES // units)
+    for start in range(0, resamples, at_once):
+        bits = generator.integers(0, 1 << 32, size=(min(at_once, resamples - start), units), dtype=np.uint32)
+        drawn = bits.astype(np.uint64)
+        drawn *= np.uint64(units)
+        drawn >>= np.uint64(32)
+        yield drawn.view(np.int64)

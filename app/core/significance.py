@@ -288,7 +288,8 @@ def _difference(
         ends = [percentiles(samples[:, None], level) for level in (LEVEL, EQUALITY_LEVEL)]
     intervals = [Interval(float(low[0]), float(high[0]), n) for low, high in ends]
     p_t = t_tails(value / error, free) if error > 0 else math.nan
-    needed = math.ceil(n * (_POWER * error / value) ** 2) if value and not math.isnan(error) else None
+    told = abs(value) > 10**-_TIE_DIGITS and not math.isnan(error)
+    needed = math.ceil(n * (_POWER * error / value) ** 2) if told else None
     return Difference(value, intervals[0], intervals[1], p, p_t, needed=needed, **outcomes)
 
 

@@ -91,17 +91,19 @@ def as_json(view: BoardView) -> str:
 
 def as_markdown(view: BoardView) -> str:
     """A table for a README: names as text, scores times 100 with half their interval, the best of a column bold."""
-    heads = [_markdown(_head(column)) for column in view.shown]
+    heads = [markdown_text(_head(column)) for column in view.shown]
     lines = [heads, ["---" if column.kind is Kind.MODEL else "---:" for column in view.shown]]
-    lines += [[_styled(cell, "**{}**", " {}", _markdown) for cell in row] for row in _shown(view)]
+    lines += [[_styled(cell, "**{}**", " {}", markdown_text) for cell in row] for row in _shown(view)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def as_latex(view: BoardView) -> str:
     """A table for a paper, with booktabs: scores times 100 with half their interval, the best of a column bold."""
     kinds = "".join("l" if column.kind is Kind.MODEL else "r" for column in view.shown)
-    rows = [[_styled(cell, r"\textbf{{{}}}", r" {{\scriptsize {}}}", _latex) for cell in row] for row in _shown(view)]
-    lines = [" & ".join(row) + r" \\" for row in [[_latex(_head(column)) for column in view.shown], *rows]]
+    rows = [
+        [_styled(cell, r"\textbf{{{}}}", r" {{\scriptsize {}}}", latex_text) for cell in row] for row in _shown(view)
+    ]
+    lines = [" & ".join(row) + r" \\" for row in [[latex_text(_head(column)) for column in view.shown], *rows]]
     begin, end = rf"\begin{{tabular}}{{{kinds}}}", r"\end{tabular}"
     return "\n".join([begin, r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", end, ""])
 
@@ -183,12 +185,12 @@ def _styled(cell: _Cell, best: str, note: str, escape: Callable[[str], str]) -> 
     return f"{text}{note.format(escape(cell.note))}" if cell.note else text
 
 
-def _markdown(text: str) -> str:
+def markdown_text(text: str) -> str:
     """Text that neither ends a cell nor is taken for markup."""
     return _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))
 
 
-def _latex(text: str) -> str:
+def latex_text(text: str) -> str:
     return " ".join(text.split()).translate(_LATEX)
 
 

@@ -6,10 +6,14 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import numpy as np
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from app.core.aggregation import RANK_DIGITS, Floats, zero_shot_percents
 from app.db.queries.boards import Board, BoardModel
+from app.db.tables import Dataset, Role
 from app.errors import Invalid
+from app.services.accounts import Person
 from app.services.board_view import BoardView, full_name, known
 from app.services.table_columns import type_names
 
@@ -99,12 +103,14 @@ class Comparison:
     """Models side by side; each row of scores has them in the order of `models`.
 
     Attributes:
+        places: of the models on the board.
         means: Mean (Task) and Mean (TaskType).
         types: the mean of each task type.
         datasets: type by type, in the board's order.
     """
 
     board: Board
+    places: tuple[int, ...]
     models: tuple[Compared, ...]
     means: tuple[ScoreRow, ScoreRow]
     types: tuple[ScoreRow, ...]
@@ -146,6 +152,20 @@ def compare_address(slug: str, keys: Iterable[str]) -> str:
     return f"/compare?{urlencode({'board': slug})}&models={quote(','.join(keys), safe=',/')}"
 
 
+def examples_address(slug: str, dataset: str, keys: Iterable[str]) -> str:
+    """The page that compares two models of a board example by example on a dataset."""
+    return f"/compare/{quote(dataset)}?{urlencode({'board': slug})}&models={quote(','.join(keys), safe=',/')}"
+
+
+def editable(session: Session, person: Person, board: Board) -> frozenset[str]:
+    """The board's datasets, by slug, that this person may describe."""
+    slugs = [column.slug for column in board.columns if column.href]
+    if not slugs or not person.can(Role.MEMBER):
+        return frozenset()
+    query = select(Dataset.slug).where(Dataset.slug.in_(slugs))
+    return frozenset(session.scalars(query if person.can(Role.ADMIN) else query.where(Dataset.owner_id == person.id)))
+
+
 def compare(view: BoardView, keys: Sequence[str]) -> Comparison:
     """Lay models side by side, with the ranks and means that they have in this view.
 
@@ -165,6 +185,7 @@ def compare(view: BoardView, keys: Sequence[str]) -> Comparison:
     ]
     return Comparison(
         board=view.board,
+        places=tuple(view.models[row] for row in rows),
         models=_compared(view, rows),
         means=(
             ScoreRow("mean_task", "Mean (Task)", _scores(ranked.mean_task, rows)),

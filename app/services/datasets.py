@@ -12,8 +12,9 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from app.core.task_types import task_type
+from app.db.imported_tables import ImportedArchive
 from app.db.session import lock_name
-from app.db.tables import Dataset, DatasetRevision, ImportedArchive, JobState, Role, Upload
+from app.db.tables import Dataset, DatasetRevision, JobState, Role, Upload
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.queue import wake_after_commit
 from app.services import audit, board_datasets, choices, jobs
@@ -190,18 +191,23 @@ def discard(session: Session, blobs: BlobStore, person: Person, upload_id: int) 
     audit.record(session, person, "upload.discard", f"upload {upload_id}", {"file": upload.file_name})
 
 
-def describe(session: Session, person: Person, slug: str, *, languages: tuple[str, ...], description: str) -> Dataset:
-    """Change what a dataset says of itself; its texts never change.
+def describe(
+    session: Session, person: Person, slug: str, *, languages: Sequence[str], description: str, margin: float | None
+) -> Dataset:
+    """Change what a dataset says of itself; its texts never change. For `margin` see `Dataset`.
 
     Raises:
         Invalid: with a message for each field.
         Forbidden: somebody else's dataset, and the person is no admin.
     """
     dataset = revisable(session, person, slug)
-    if fields := _description_errors(languages, description):
+    fields = _description_errors(languages, description)
+    if margin is not None and not 0 <= margin <= 1:  # NaN is neither
+        fields["margin"] = "Give 0 to 100 points, such as 1.5; nothing for the usual margin."
+    if fields:
         raise _invalid(fields)
-    dataset.languages, dataset.description = list(languages), _clean_text(description)
-    audit.record(session, person, "dataset.describe", slug, {"languages": dataset.languages})
+    dataset.languages, dataset.description, dataset.margin = list(languages), _clean_text(description), margin
+    audit.record(session, person, "dataset.describe", slug, {"languages": dataset.languages, "margin": margin})
     return dataset
 
 

@@ -7,7 +7,7 @@ from scipy import stats
 from app.core.aggregation import DatasetMeans, borda
 from app.core.all_pairs import tiers, tukey
 from app.core.board_certainty import BoardCertainty, ColumnValues, board_certainty, certainty_by_task
-from app.core.resampling import Stratum, percentiles, rank_intervals, ranks, resampled_means, units_of
+from app.core.resampling import Stratum, percentiles, rank_intervals, ranks, resample_counts, resampled_means, units_of
 
 
 def values(n: int, seed: int) -> np.ndarray:
@@ -135,8 +135,7 @@ def test_tasks_are_resampled_where_examples_are_not_known() -> None:
     means = board_of_tasks(40)
     found = certainty_by_task(means, resamples=400)
     assert found.by_task
-    generator = np.random.default_rng(42)
-    picks = generator.integers(0, 40, (400, 40))
+    picks = [np.repeat(np.arange(40), row.astype(int)) for row in np.concatenate([*resample_counts(40, resamples=400)])]
     mean = np.array([means.complete[:, pick].mean(axis=1) for pick in picks])
     low, high = found.means["mean_task"]
     assert np.array([low, high])[:, :4] == pytest.approx(np.array(percentiles(mean[:, :4])))

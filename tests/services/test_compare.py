@@ -8,12 +8,23 @@ import pytest
 
 from app.db.queries.boards import Board
 from app.db.session import Database
+from app.db.tables import Role
 from app.errors import Invalid
 from app.services import benchmarks
+from app.services.accounts import Person
 from app.services.board_look import BoardLinks, Look, parse_look
 from app.services.board_view import BoardView, full_name, view_board
 from app.services.boards import load_board
-from app.services.compare import Comparison, as_dict, compare, compare_address, split_keys
+from app.services.compare import (
+    Comparison,
+    as_dict,
+    compare,
+    compare_address,
+    editable,
+    examples_address,
+    split_keys,
+)
+from tests import factories
 from tests.board_world import World
 
 
@@ -148,6 +159,27 @@ class TestCompare:
     def test_addresses_and_keys(self) -> None:
         assert compare_address("help-desk", ["a/b", "c d&e"]) == "/compare?board=help-desk&models=a/b,c%20d%26e"
         assert split_keys(["a/b,c d&e", "", "x", "a/b,"]) == ("a/b", "c d&e", "x")
+
+
+class TestVerdictsNeed:
+    def test_the_places_of_the_models_on_the_board(self, world: World) -> None:
+        board = load(world, world.full())
+        found = side_by_side(board, "zeta/weak", "acme/strong")
+        assert [board.models[place].name for place in found.places] == ["zeta/weak", "acme/strong"]
+
+    def test_the_address_of_every_example(self) -> None:
+        assert examples_address("help desk", "מסמכים", ("org/a b", "2")) == (
+            "/compare/%D7%9E%D7%A1%D7%9E%D7%9B%D7%99%D7%9D?board=help+desk&models=org/a%20b,2"
+        )
+
+    def test_whose_margins_may_be_changed(self, world: World) -> None:
+        board = load(world, world.full())
+        with world.database.session() as session:
+            member, viewer = factories.person(session, "mia"), factories.person(session, "vic", Role.VIEWER)
+            owner = Person(world.person.id, "ada", Role.MEMBER)
+            found = [editable(session, person, board) for person in (world.person, owner, member, viewer)]
+        both = {"pairs", "articles"}
+        assert found == [both, both, set(), set()]
 
 
 class TestPins:

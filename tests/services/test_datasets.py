@@ -416,18 +416,20 @@ class TestDescribe:
         slug = house.publish(house.validated())
         with house.database.session() as session:
             person: Person = getattr(house, who)
-            dataset = datasets.describe(session, person, slug, languages=("cmn-Hans",), description=" New. ")
-            assert (dataset.languages, dataset.description) == (["cmn-Hans"], "New.")
+            dataset = datasets.describe(
+                session, person, slug, languages=("cmn-Hans",), description=" New. ", margin=0.02
+            )
+            assert (dataset.languages, dataset.description, dataset.margin) == (["cmn-Hans"], "New.", 0.02)
 
     def test_nobody_else(self, house: House) -> None:
         slug = house.publish(house.validated())
         with house.database.session() as session, pytest.raises(Forbidden):
-            datasets.describe(session, house.other, slug, languages=("cmn-Hans",), description="")
+            datasets.describe(session, house.other, slug, languages=("cmn-Hans",), description="", margin=None)
 
     def test_what_cannot_be_a_language(self, house: House) -> None:
         slug = house.publish(house.validated())
         with house.database.session() as session, pytest.raises(Invalid) as caught:
-            datasets.describe(session, house.owner, slug, languages=("en",), description="x" * 4001)
+            datasets.describe(session, house.owner, slug, languages=("en",), description="x" * 4001, margin=None)
         assert list(caught.value.fields) == ["languages", "description"]
 
 

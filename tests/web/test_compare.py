@@ -3,15 +3,23 @@
 import re
 from html import unescape
 
+import numpy as np
 import pytest
 from sqlalchemy import select
 
 from app.db.session import Database
 from app.db.tables import Model
 from app.http import unchanged
+from app.services import benchmarks, imports
+from app.services.import_scope import ImportForm
+from app.services.verdicts import VerdictKeeper
+from app.settings import Settings
+from app.storage.blobs import BlobStore
 from app.web.radar import radar
 from tests.board_world import World, counted_statements
 from tests.conftest import Browser
+from tests.result_files import result, write
+from tests.verdict_world import VerdictWorld
 
 EVIL = '<script>alert("1")</script>'
 UNSEEN = re.compile(r"<title\b.*?</title>|<desc\b.*?</desc>|<[^>]+>", re.DOTALL)
@@ -155,6 +163,7 @@ class TestPage:
         for model in found:
             world.run(model, "a", 0.5)
         url = f"/compare?board={world.board('a')}&models={found[0]},{found[1]}"
+        get(as_viewer, f"{url}&verdicts=now")
         tag = as_viewer.get(url).headers["etag"]
         assert as_viewer.get(url, headers={"If-None-Match": tag}).status_code == 304
         world.run(found[0], "a", 0.75)
@@ -272,3 +281,163 @@ class TestApi:
     def test_errors_have_their_code(self, as_viewer: Browser, slug: str, query: str, code: str) -> None:
         answer = as_viewer.get(f"/api/v1/boards/{slug}/compare?{query}", headers={"Accept": "application/json"})
         assert (answer.status_code, answer.json()["error"]["code"]) == (422, code)
+
+
+class TestVerdicts:
+    @pytest.fixture
+    def tested(self, database: Database, settings: Settings) -> VerdictWorld:
+        return VerdictWorld(database, settings)
+
+    def asked(self, browser: Browser, slug: str, models: str = "1,2") -> str:
+        """The part that htmx asks for."""
+        url = f"/compare?board={slug}&models={models}&verdicts=now"
+        answer = browser.get(url, headers={"HX-Request": "true"})
+        assert answer.status_code == 200, answer.text
+        return str(answer.text)
+
+    def test_first_a_placeholder_then_the_verdicts_in_the_page(self, as_viewer: Browser, tested: VerdictWorld) -> None:
+        slug = tested.two(0.1)
+        url = f"/compare?board={slug}&models=1,2"
+        first = as_viewer.get(url)
+        assert "Testing 1 dataset…" in first.text
+        assert "etag" not in first.headers
+        asked = re.search(r'hx-get="([^"]+)" hx-trigger="load"', first.text)
+        link = re.search(r'<a href="([^"]+)">Show the verdicts</a>', first.text)
+        assert asked and link and unescape(asked[1]) == unescape(link[1]) == f"{url}&verdicts=now"
+        part = self.asked(as_viewer, slug)
+        assert part.lstrip().startswith('<section id="verdicts"') and "<html" not in part
+        assert "hx-get" not in part
+        assert text_of(part).startswith("acme/new beats acme/old by ")
+        then = as_viewer.get(url)
+        assert text_of(part) in text_of(then.text)
+        assert then.headers["etag"]
+
+    def test_without_scripts_the_link_leads_to_the_whole_page(self, as_viewer: Browser, tested: VerdictWorld) -> None:
+        html = get(as_viewer, f"/compare?board={tested.two(0.1)}&models=1,2&verdicts=now")
+        assert "<html" in html and "acme/new beats acme/old by " in text_of(html)
+
+    def test_while_others_are_tested_it_asks_again(
+        self, as_viewer: Browser, tested: VerdictWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        slug = tested.two(0.1)
+        monkeypatch.setattr(VerdictKeeper, "of", lambda *_, wait: pytest.fail("waits") if wait else None)
+        part = self.asked(as_viewer, slug)
+        assert "Waiting for other tests…" in part
+        assert 'hx-trigger="load delay:1s"' in part
+
+    def test_what_a_row_says(self, as_viewer: Browser, tested: VerdictWorld) -> None:
+        part = self.asked(as_viewer, tested.two(0.1))
+        verdict, difference, _, p, p_t, outcomes, n, settles, margin, link = row_of(part, "Articles")
+        assert (verdict, p, p_t, n, settles, margin, link) == (
+            "A better",
+            "< 0.001",
+            "< 0.001",
+            "200",
+            "— no question",
+            "±1.00",
+            "Every query",
+        )
+        assert re.fullmatch(r"\+\d+% \+\d+\.\d\d \+\d+\.\d\d to \+\d+\.\d\d", difference)
+        assert sum(int(count) for count in outcomes.split("/")) == 200
+        assert '<a href="/compare/articles?board=help-desk&amp;models=1,2"' in part
+        assert part.count("<circle") == 1 and part.count('class="spread"') == 1
+
+    @pytest.mark.parametrize(
+        ("difference", "n", "words", "row"),
+        [
+            (-0.1, 200, "acme/old beats acme/new by", "B better"),
+            (0.0, 200, "No evidence of a difference between acme/new and acme/old", "no evidence"),
+            (0.0, 20, "No verdict: 20 examples are too few, at least 30 are needed.", "too few"),
+            (0.2, 40, "Indicative only: acme/new beats acme/old by", "A better indicative"),
+        ],
+    )
+    def test_verdicts_in_words(
+        self, as_viewer: Browser, tested: VerdictWorld, difference: float, n: int, words: str, row: str
+    ) -> None:
+        part = self.asked(as_viewer, tested.two(difference, n=n))
+        assert text_of(part).startswith(words)
+        assert row_of(part, "Articles")[0] == row
+
+    def test_a_margin_is_changed_where_the_page_links_to(
+        self, as_viewer: Browser, as_member: Browser, as_admin: Browser, tested: VerdictWorld
+    ) -> None:
+        slug = tested.two(0.0, noise=0.05)
+        for browser, linked in ((as_viewer, False), (as_member, False), (as_admin, True)):
+            assert ('href="/datasets/articles/edit#f-margin"' in self.asked(browser, slug)) == linked
+        url = f"/compare?board={slug}&models=1,2"
+        before = as_viewer.get(url)
+        assert "are practically equal" in text_of(before.text)
+        sent = {"languages": "eng-Latn", "margin": "0,1"}
+        assert as_admin.post_form("/datasets/articles/edit", sent).status_code == 303
+        after = as_viewer.get(url, headers={"If-None-Match": before.headers["etag"]})
+        assert after.status_code == 200
+        assert "No evidence of a difference" in text_of(after.text)
+        assert row_of(after.text, "Articles")[8] == "±0.10"
+
+    def test_a_baseline_beside_two_with_all_pairs(self, as_viewer: Browser, tested: VerdictWorld) -> None:
+        slug = tested.two(0.2)
+        third = tested.model("acme/third")
+        tested.queries(third, "articles", np.random.default_rng(0).random(200))  # as acme/old
+        part = self.asked(as_viewer, slug, "1,2,3")
+        words = text_of(part)
+        assert words.count("adjusted") >= 4 and "A is the baseline; p is adjusted by Holm." in words
+        assert "A and B acme/old : 1 to A's advantage" in words
+        assert "p by Tukey's randomised test" in unescape(part)
+        assert part.count('class="cd"') == 1
+        assert "/compare/articles?board=help-desk&amp;models=1,3" in part
+
+    def test_clustering_and_what_only_one_has(self, as_viewer: Browser, tested: VerdictWorld) -> None:
+        slug = tested.two(0.1)
+        tested.dataset("topics", "Clustering")
+        tested.dataset("rest", "Retrieval")
+        for model in (1, 2):
+            tested.draws(model, "topics", [0.4, 0.6], [0, 0])
+        tested.queries(1, "rest", np.ones(40))
+        with tested.database.session() as session:
+            benchmarks.edit(session, tested.person, slug, dataset_slugs=["articles", "topics", "rest"])
+        part = self.asked(as_viewer, slug)
+        assert row_of(part, "topics")[1].endswith("With the spread over the draws: 50.00 ± 10.00 and 50.00 ± 10.00.")
+        assert row_of(part, "rest") == ["not tested", "acme/old has no result here."]
+        assert "Tests over the examples of 1 of 3 datasets" in text_of(part)
+
+    def test_a_lost_file_is_said_and_the_page_is_made_anew(self, as_viewer: Browser, tested: VerdictWorld) -> None:
+        slug = tested.two(0.1)
+        tested.lose(1)
+        html = as_viewer.get(f"/compare?board={slug}&models=1,2&verdicts=now")
+        assert "missing from this server's data folder" in html.text.replace("&#39;", "'")
+        assert "No verdict: nothing could be tested on this board." in text_of(html.text)
+        assert "etag" not in html.headers
+
+    def test_nothing_to_test(self, as_viewer: Browser, world: World, slug: str) -> None:
+        key = keys(world)
+        weak, small = key["zeta/weak"], key["acme/strong 128 d"]
+        world.dataset("empty")
+        board = world.board("empty", "articles", name="Apart")
+        world.run(int(weak), "empty", 0.5)
+        world.run(int(small), "articles", 0.5)
+        html = get(as_viewer, f"/compare?board={board}&models={weak},{small}")
+        assert "No verdicts yet." in html and "hx-trigger" not in html
+
+    def test_an_imported_board(self, as_viewer: Browser, database: Database, settings: Settings) -> None:
+        files = {f"org__{name}/abc/{task}.json": result(task, test=0.5) for name in "ab" for task in ("STS12", "STS13")}
+        folder = write(settings.data_dir / "results", files)
+        done = imports.import_folder(database, BlobStore(settings.blobs_dir), ImportForm("Public"), folder)
+        html = get(as_viewer, f"/compare?board={done.slug}&models=org/a,org/b")
+        assert "Imported scores come without values of each example" in html
+        assert "hx-trigger" not in html
+
+    def test_names_are_text_and_never_markup(self, as_viewer: Browser, tested: VerdictWorld) -> None:
+        tested.dataset("a", "Retrieval", name=EVIL)
+        for number, name in enumerate((f"acme/{EVIL}", "acme/מודל", "acme/{a} {0} %s")):
+            tested.queries(tested.model(name), "a", np.random.default_rng(number).random(60))
+        part = self.asked(as_viewer, tested.board("a", name="<i>Board</i>"), "1,2,3")
+        assert not re.search(r"<script|<i>|on\w+=", part)
+        assert "acme/{a} {0} %s" in part and "<bdi>acme/מודל</bdi>" in part
+        assert " style=" not in part
+
+    def test_a_kept_page_is_quick_and_asks_little(self, as_viewer: Browser, tested: VerdictWorld) -> None:
+        slug = tested.two(0.1)
+        self.asked(as_viewer, slug)
+        with counted_statements(tested.database) as statements:
+            get(as_viewer, f"/compare?board={slug}&models=1,2")
+        assert not any("evidence" in statement for statement in statements)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from html import unescape
+from html import escape, unescape
 
 import pytest
 from sqlalchemy import func, select
@@ -307,6 +307,25 @@ class TestEdit:
         page = get(as_member, url)
         assert "cmn-Hans" in page
         assert "<p><bdi>words.</bdi></p>" in page
+
+    @pytest.mark.parametrize(
+        ("typed", "shown"), [("1.5", "1.5"), ("2,25", "2.25"), ("0", "0"), ("100", "100"), (" ", ""), ("", "")]
+    )
+    def test_a_margin_in_points(self, as_member: Browser, settings: Settings, typed: str, shown: str) -> None:
+        url = published(as_member, settings)
+        sent = {"languages": "eng-Latn", "margin": "7"}
+        assert as_member.post_form(f"{url}/edit", sent).status_code == 303
+        assert as_member.post_form(f"{url}/edit", sent | {"margin": typed}).status_code == 303
+        field = re.search(r'name="margin"[^>]*value="([^"]*)"', get(as_member, f"{url}/edit"))
+        assert field and field[1] == shown
+
+    @pytest.mark.parametrize("typed", ["-1", "100.5", "one", "nan", "inf", "1e999", "<b>"])
+    def test_what_is_no_margin(self, as_member: Browser, settings: Settings, typed: str) -> None:
+        url = published(as_member, settings)
+        answer = as_member.post_form(f"{url}/edit", {"languages": "eng-Latn", "margin": typed})
+        assert answer.status_code == 422
+        assert answer.text.count("Give 0 to 100 points, such as 1.5; nothing for the usual margin.") == 2
+        assert "<b>" not in answer.text and f'value="{escape(typed)}"' in answer.text
 
     def test_others_do_not(self, as_member: Browser, as_viewer: Browser, world: World) -> None:
         world.dataset("pairs")  # ada's

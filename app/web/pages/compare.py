@@ -4,21 +4,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
+from sqlalchemy.orm import Session
 
 from app.core.units import short_count
 from app.db.changes import board_stamp
 from app.db.queries.boards import BoardModel
 from app.errors import NotFound
 from app.http.access import Viewer
-from app.http.dependencies import Boards, ReadSession
+from app.http.audience import fragment_wanted
+from app.http.dependencies import Boards, ReadSession, VerdictsOf
 from app.http.unchanged import kept
 from app.services import benchmarks
+from app.services.accounts import Person
 from app.services.board_look import Look
 from app.services.board_view import view_board
-from app.services.compare import Compared, Comparison, ScoreRow, compare, compare_address, split_keys
+from app.services.compare import Compared, Comparison, ScoreRow, compare, compare_address, editable, split_keys
 from app.services.table_columns import type_names
+from app.services.verdicts import VerdictKeeper
 from app.web.radar import Radar, radar
 from app.web.templating import number, page
+from app.web.verdict_view import NOW, VerdictView, pending, verdict_view
 
 router = APIRouter(include_in_schema=False)
 
@@ -48,6 +53,7 @@ class ComparePage:
     facts: tuple[Fact, ...]
     radar: Radar | None
     widest: float
+    verdicts: VerdictView
     letters: str = "ABCDEF"
 
     @property
@@ -88,8 +94,14 @@ class ComparePage:
 
 
 @router.get("/compare")
-def compare_models(request: Request, _viewer: Viewer, session: ReadSession, boards: Boards) -> Response:
-    """Models of one board, the default one when none is named."""
+def compare_models(
+    request: Request, person: Viewer, session: ReadSession, boards: Boards, keeper: VerdictsOf, *, verdicts: str = ""
+) -> Response:
+    """Models of one board, the default one when none is named.
+
+    The verdicts are shown if they are here. Else the page asks for them with `verdicts=now`: this address again,
+    which answers once they are computed, with them alone if htmx asks and with the whole page without scripts.
+    """
     stamp = board_stamp(session)
     slug = request.query_params.get("board", "")
     benchmark = benchmarks.by_slug(session, slug) if slug else benchmarks.get_default(session)
@@ -97,13 +109,31 @@ def compare_models(request: Request, _viewer: Viewer, session: ReadSession, boar
         raise NotFound("There is no board yet. Models are compared on the datasets of a board.")
     keys = split_keys(request.query_params.getlist("models"))
     comparison = compare(view_board(boards.board(session, benchmark, stamp), Look()), keys)
+    partial = "boards/_verdicts.html" if verdicts == NOW else None
+    wait = not fragment_wanted(request) if partial else None
+    shown = _verdicts(session, keeper, comparison, person, wait)
     context = ComparePage(
         comparison,
         facts=tuple(Fact(label, tuple(map(text, comparison.models))) for label, text in _FACTS.items()),
         radar=_radar(comparison),
         widest=max((abs(row.difference or 0) for row in comparison.datasets), default=0),
+        verdicts=shown,
     )
-    return page(request, "boards/compare.html", context, headers=kept(request, stamp))
+    headers = kept(request, stamp) if shown.is_final else {}
+    return page(request, "boards/compare.html", context, partial=partial, headers=headers)
+
+
+def _verdicts(
+    session: Session, keeper: VerdictKeeper, comparison: Comparison, person: Person, wait: bool | None
+) -> VerdictView:
+    """Those that are here; unless `wait` is None those that are not, too. Off, it waits for no other's."""
+    board, places = comparison.board, comparison.places
+    found = keeper.kept(board, places)
+    if found is None and wait is not None:
+        found = keeper.of(session, board, places, wait=wait)
+    if found is None:
+        return pending(comparison, waits=wait is False)
+    return verdict_view(comparison, found, editable(session, person, board))
 
 
 def _radar(comparison: Comparison) -> Radar | None:

@@ -1,5 +1,6 @@
 """The datasets: all of them, the tabs of one, and the form that describes it. Uploads have their own module."""
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.core.aggregation import RANK_DIGITS, Cell
 from app.core.formats import canonical
+from app.core.significance import MARGIN
 from app.core.task_types import TASK_TYPES, TaskType
 from app.db.queries.dataset_scores import OlderRow, ScoreRow, older_scores, scores_of
 from app.db.queries.datasets import (
@@ -159,6 +161,7 @@ class EditPage:
     dataset: DatasetRow
     form: ShownForm = field(default_factory=ShownForm)
     language_help: str = datasets.LANGUAGE_HELP
+    usual_margin: float = MARGIN
 
 
 @router.get("/datasets")
@@ -225,26 +228,45 @@ def dataset_report(request: Request, person: Viewer, session: ReadSession, slug:
 
 @router.get("/datasets/{slug}/edit")
 def edit_form(request: Request, person: Member, session: ReadSession, slug: str) -> Response:
-    """The form for languages and description."""
-    datasets.revisable(session, person, slug)
+    """The form for languages, description and margin."""
+    margin = datasets.revisable(session, person, slug).margin
     dataset = _found(session, slug)
-    values = {"languages": ", ".join(dataset.languages), "description": dataset.description}
+    points = "" if margin is None else f"{margin * 100:.10g}"
+    values = {"languages": ", ".join(dataset.languages), "description": dataset.description, "margin": points}
     return page(request, "datasets/edit.html", EditPage(dataset, ShownForm(values)))
 
 
 @router.post("/datasets/{slug}/edit")
 def edit(
-    request: Request, person: Member, session: WriteSession, slug: str, *, languages: Text = "", description: Text = ""
+    request: Request,
+    person: Member,
+    session: WriteSession,
+    slug: str,
+    *,
+    languages: Text = "",
+    description: Text = "",
+    margin: Text = "",
 ) -> Response:
-    """Change languages and description."""
+    """Change languages, description and margin."""
+    codes = datasets.parse_languages(languages)
     try:
         dataset = datasets.describe(
-            session, person, slug, languages=datasets.parse_languages(languages), description=description
+            session, person, slug, languages=codes, description=description, margin=_share(margin)
         )
     except Invalid as error:
-        form = rejected(error, languages=languages, description=description)
+        form = rejected(error, languages=languages, description=description, margin=margin)
         return page(request, "datasets/edit.html", EditPage(_found(session, slug), form), status=error.status)
     return redirect(f"/datasets/{quote(slug)}", f"Saved “{dataset.name}”.")
+
+
+def _share(points: str) -> float | None:
+    """Points of a hundred as typed: "1.5" -> 0.015; None for nothing, NaN for what is no number."""
+    if not points.strip():
+        return None
+    try:
+        return float(points.replace(",", ".")) / 100
+    except ValueError:
+        return math.nan
 
 
 def _score_columns(scores: tuple[ScoreRow, ...], metric: str) -> tuple[ScoreColumn, ...]:
