@@ -191,6 +191,7 @@ def markdown_text(text: str) -> str:
 
 
 def latex_text(text: str) -> str:
+    """Any text in one line, as LaTeX reads it."""
     return " ".join(text.split()).translate(_LATEX)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Page, expect
 
 from app.db.session import Database
 from app.db.tables import JobState, Role
 from app.services import accounts, api_tokens
 from app.settings import Settings
-from tests.e2e.house import ROOT, House, until
+from tests.e2e.house import ROOT, House, sign_in, until
 
 pytestmark = pytest.mark.slow
 
@@ -56,6 +58,10 @@ def _board(house: House) -> dict[str, Any]:
     return dict(house.call("GET", f"/boards/{BOARD}"))
 
 
+def _certain(house: House) -> bool:
+    return bool(house.call("GET", f"/boards/{BOARD}/certainty")["state"] == "known")
+
+
 def _scores(board: dict[str, Any]) -> dict[str, dict[str, float]]:
     return {f"{model['model']} {model['variant']}": model["tasks"] for model in board["models"]}
 
@@ -66,6 +72,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     try:
         _with_token(house)
         until(lambda: _all_done(house), seconds=300, what="the demo's runs")
+        until(lambda: _certain(house), seconds=60, what="the board's certainty")
         yield house
     finally:
         house.kill()
@@ -94,6 +101,47 @@ def test_the_command_line_prints_the_same_board(house: House) -> None:
     assert printed["benchmark"] == "Help desk demo"
     assert printed["models"] == _board(house)["models"]
     assert len(export("csv").splitlines()) == 5
+
+
+@pytest.mark.browser
+def test_two_models_the_query_where_they_differ_the_verdict_and_the_report(house: House, page: Page) -> None:
+    """From the board to one query and back, as somebody does who must decide between two models."""
+    settings, database = _settings(house), Database.from_settings(_settings(house))
+    sign_in(page, house.address, settings, database, Role.MEMBER)
+    page.goto(f"{house.address}/boards/{BOARD}")
+    expect(page.get_by_text(re.compile(r"^A test separates \d of 3 neighbouring pairs"))).to_be_visible()
+    page.get_by_role("link", name="Certainty", exact=True).click()
+    expect(page.get_by_role("heading", name="Critical differences")).to_be_visible()
+    row = page.locator("tr", has=page.get_by_role("rowheader", name="all-MiniLM-L6-v2", exact=False)).first
+    row.get_by_role("link", name="< 0.001").click()
+    expect(page.get_by_role("heading", name="Compare 2 models")).to_be_visible()
+    verdict = page.get_by_text(re.compile(r"all-MiniLM-L6-v2 beats .* by \d+\.\d\d points \(95% CI .*, n = [\d,]+\)\."))
+    expect(verdict.first).to_be_visible()
+    page.get_by_role("link", name=re.compile("Every one of the queries of Help centre search")).click()
+    page.get_by_role("link", name=re.compile(r"^Improved \d+")).click()
+    page.locator("tbody tr").first.get_by_role("link").first.click()
+    expect(page.get_by_text("relevant").first).to_be_visible()
+    assert "/compare/help-centre-search/" in page.url
+    page.goto(f"{house.address}/boards/{BOARD}/report")
+    expect(page.get_by_role("heading", name="Methods")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Markdown").click()
+    text = download.value.path().read_text(encoding="utf-8")
+    assert "all-MiniLM-L6-v2" in text and "10,000" in text
+    database.dispose()
+
+
+def test_the_gate_says_by_its_exit_code_whether_a_candidate_is_good_enough(house: House) -> None:
+    def gate(candidate: str, baseline: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "app.cli", "gate", "--board", BOARD, "--candidate", candidate]
+        command += ["--baseline", baseline, "--min-delta", "-0.01", "--data-dir", str(house.data_dir)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+        return done.returncode, done.stdout + done.stderr
+
+    assert gate("sentence-transformers/all-MiniLM-L6-v2", "baseline/random-vectors")[0] == 0
+    assert gate("baseline/random-vectors", "baseline/bm25")[0] == 1
+    code, words = gate("nobody/nothing", "baseline/bm25")
+    assert code == 64 and "nobody/nothing" in words
 
 
 def test_doctor_finds_the_house_well(house: House) -> None:

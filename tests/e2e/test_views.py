@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -14,9 +15,11 @@ from app.services import imports
 from app.services.import_scope import ImportForm
 from app.settings import Settings
 from app.storage.blobs import BlobStore
-from tests.board_world import CPU, GPU, World
+from tests.board_world import CPU, GPU
 from tests.e2e.house import served
 from tests.result_files import card, result, write
+from tests.verdict_world import VerdictWorld
+from worker.tasks import Shop
 
 pytestmark = pytest.mark.browser
 
@@ -30,6 +33,9 @@ BOARD: Final = {
     "tasks": "/tasks",
     "languages": "/languages?sort=-language:deu-Latn",
     "charts": "/charts",
+    "by tier": "?sort=tier",
+    "certainty": "/certainty",
+    "report": "/report",
     "info": "/info",
     "views": "/views",
 }
@@ -38,12 +44,17 @@ VIEWS: Final = {
     **{name: f"/boards/{{board}}{rest}" for name, rest in BOARD.items()},
     **{
         f"imported {name}": f"/boards/{{public}}{BOARD[name]}"
-        for name in ("summary", "everything", "languages", "info")
+        for name in ("summary", "everything", "languages", "certainty", "report", "info")
     },
     "latency": "/boards/{board}/charts/query_p50",
     "public": "/boards/{board}/public?with={public}",
     "compare": "/compare?board={board}&models={first},{second},{third}",
     "compare imported": "/compare?board={public}&models=acme/strong,org/other",
+    "verdicts": "/compare?board={board}&models={first},{second}&verdicts=now",
+    "verdicts of three": "/compare?board={board}&models={first},{second},{third}&verdicts=now",
+    "queries": "/compare/articles?board={board}&models={first},{second}",
+    "pairs": "/compare/pairs?board={board}&models={first},{second}",
+    "clusters": "/compare/x?board={board}&models={first},{second}",
     "boards": "/boards",
     "models": "/models",
     "model": "/models/acme/strong",
@@ -78,7 +89,7 @@ def address(settings: Settings, house: dict[str, str]) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def house(database: Database, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Two boards under hostile names, one of own runs, with costs on two devices and one imported."""
-    world = World(database)
+    world = VerdictWorld(database, settings)
     kinds = {
         "pairs": "STS",
         "more-pairs": "STS",
@@ -95,14 +106,30 @@ def house(database: Database, settings: Settings, tmp_path_factory: pytest.TempP
         for number, slug in enumerate(kinds):
             score = 0.9 - place / 50 + number / 100
             cells = {("test", "eng"): score, ("test", "deu"): 1 - score, ("test", "<i>"): score / 2}
-            world.run(models[-1], slug, cells)
+            world.kept(models[-1], slug, {cell: (value, kept(kinds[slug], place)) for cell, value in cells.items()})
         for device in (GPU, CPU):
             world.measure(models[-1], device, p50=float(place))
     folder = write(tmp_path_factory.mktemp("results"), public_results())
     public = imports.import_folder(database, BlobStore(settings.blobs_dir), ImportForm("<i>Public</i> =2"), folder)
     first, second, third, _ = map(str, models)
     board = world.board(*kinds, name="<b>Ours</b> =1+1")
+    shop = Shop(settings, "light@here")
+    shop.work_light()
+    shop.database.dispose()
     return {"board": board, "public": public.slug, "first": first, "second": second, "third": third}
+
+
+def kept(kind: str, seed: int) -> dict[str, np.ndarray]:
+    """What a run of that model keeps of a cell."""
+    generator = np.random.default_rng(seed)
+    values = generator.random(40)
+    arrays = {
+        "STS": {"similarity": values, "gold": np.linspace(0, 5, 40)},
+        "Retrieval": {"query": np.arange(40), "value": values},
+        "Classification": {"correct": values},
+        "Clustering": {"v_measure": values, "level": np.zeros(40)},
+    }
+    return arrays[kind]
 
 
 def public_results() -> dict[str, bytes]:
