@@ -16,14 +16,14 @@ from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from app.core.aggregation import Floats, Integers
 from app.core.board_certainty import FEWEST_TASKS, BoardCertainty, ColumnValues, board_certainty, certainty_by_task
-from app.core.resampling import RESAMPLES, SEED, Stratum, Units, units_of
+from app.core.example_values import ExampleValues
+from app.core.resampling import RESAMPLES, SEED, Stratum
 from app.db.queries.boards import Board
 from app.db.tables import Benchmark, BoardCertaintyRow
 from app.db.types import db_now
 from app.errors import NotFound
-from app.services.evidence import CellEvidence, EvidenceReader
+from app.services.evidence import CellEvidence, EvidenceReader, shared_units
 
 log = structlog.get_logger(__name__)
 
@@ -71,7 +71,7 @@ def compute(session: Session, board: Board, evidence: EvidenceReader) -> BoardCe
     for place in range(len(board.columns)):
         wanted = {int(run_id): row for row, run_id in enumerate(run_ids[:, place]) if run_id}
         cells = {wanted[run_id]: found for run_id, found in evidence.cells(session, wanted).items()}
-        columns.append(_column(cells))
+        columns.append(column_values(cells))
     return board_certainty(columns, board.means, [column.task_type for column in board.columns])
 
 
@@ -93,9 +93,16 @@ def store(session: Session, benchmark_id: int, inputs: str, found: BoardCertaint
     session.execute(statement.on_conflict_do_update(index_elements=["benchmark_id"], set_=values))
 
 
-def _column(cells: Mapping[int, Sequence[CellEvidence]]) -> ColumnValues | None:
-    """The values of one dataset of the models that have them in every cell that any has."""
-    by_model: dict[int, dict[tuple[str, str], tuple[Integers, Floats, Integers | None]]] = {}
+def column_values(cells: Mapping[int, Sequence[CellEvidence]]) -> ColumnValues | None:
+    """The values of one dataset, of the models that have them in every cell that any has.
+
+    Args:
+        cells: by the row of each model on the board.
+
+    Returns:
+        None where there is nothing that several models could share.
+    """
+    by_model: dict[int, dict[tuple[str, str], ExampleValues]] = {}
     for row, own in cells.items():
         try:
             values = {(cell.split, cell.subset): _values(cell) for cell in own}
@@ -107,35 +114,20 @@ def _column(cells: Mapping[int, Sequence[CellEvidence]]) -> ColumnValues | None:
     models = sorted(row for row, values in by_model.items() if len(values) == len(names))
     if not names or not models:
         return None
-    strata = [
-        Stratum(units, 1 / len(names)) for name in names if (units := _units([by_model[m][name] for m in models]))
-    ]
+    shared = [shared_units([by_model[model][name] for model in models]) for name in names]
+    strata = [Stratum(units, 1 / len(names)) for units in shared if units is not None]
     if len(strata) < len(names):
         return None
     tested = all(cell.task_type != "Clustering" for own in cells.values() for cell in own)
     return ColumnValues(np.array(models), strata, tested)
 
 
-def _values(cell: CellEvidence) -> tuple[Integers, Floats, Integers | None] | None:
-    """Places, values and clusters of a cell; of clustering those of its draws."""
-    if cell.task_type == "Clustering":
-        draws = cell.arrays("v_measure")["v_measure"].astype(np.float64)
-        return np.arange(len(draws)), draws, None
-    found = cell.values()
-    return None if found is None else (found.place, found.value, found.clusters)
-
-
-def _units(values: Sequence[tuple[Integers, Floats, Integers | None]]) -> Units | None:
-    """The examples that every model has a value of; None without any."""
-    places = values[0][0]
-    for own, _, _ in values[1:]:
-        places = np.intersect1d(places, own, assume_unique=True)
-    if not len(places):
-        return None
-    rows = [np.searchsorted(own, places) for own, _, _ in values]
-    table = np.column_stack([value[row] for (_, value, _), row in zip(values, rows, strict=True)])
-    told = ((clusters, row) for (_, _, clusters), row in zip(values, rows, strict=True))
-    return units_of(table, next((clusters[row] for clusters, row in told if clusters is not None), None))
+def _values(cell: CellEvidence) -> ExampleValues | None:
+    """Of a cell; of clustering those of its draws."""
+    if cell.task_type != "Clustering":
+        return cell.values()
+    draws = cell.arrays("v_measure")["v_measure"].astype(np.float64)
+    return ExampleValues(np.arange(len(draws)), draws)
 
 
 def _written(found: BoardCertainty) -> bytes:

@@ -1,11 +1,10 @@
 """What runs kept of every example, read back; and two runs laid beside each other, example by example."""
 
 import zipfile
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
-from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -15,10 +14,11 @@ from sqlalchemy.orm import Session
 
 from app.core.aggregation import Floats, Integers
 from app.core.example_values import ExampleValues, needed_arrays, values_of
-from app.core.resampling import Strata, Stratum, units_of
+from app.core.resampling import Strata, Stratum, Units, units_of
 from app.core.task_types import TASK_TYPES
 from app.db.tables import Dataset, DatasetRevision, Evidence, Run, Score
 from app.errors import NotFound
+from app.services.recent import Recent
 from app.storage.blobs import BlobStore
 
 _KEPT_VALUES: Final = 8_000_000
@@ -44,7 +44,7 @@ class CellEvidence:
     task_type: str
     score: float
     path: Path
-    _keep: "_Kept" = field(repr=False, compare=False)
+    _kept: Recent[tuple[ExampleValues | None]] = field(repr=False, compare=False)
 
     def arrays(self, *names: str) -> dict[str, NDArray[Any]]:
         """Some of the arrays, those that there are; all of them if none is named.
@@ -65,40 +65,21 @@ class CellEvidence:
 
     def values(self) -> ExampleValues | None:
         """A value an example; None for clustering and where nothing is defined. See `values_of`."""
-        return self._keep.get((self.path.name, self.task_type, self.score), self._read)
-
-    def _read(self) -> ExampleValues | None:
-        names = needed_arrays(self.task_type)
-        return values_of(self.task_type, self.arrays(*names), self.score) if names else None
-
-
-class _Kept:
-    """The values that were read last. Safe for threads."""
-
-    def __init__(self) -> None:
-        self._values: OrderedDict[tuple[str, str, float], ExampleValues | None] = OrderedDict()
-        self._lock, self._count = Lock(), 0
-
-    def get(self, key: tuple[str, str, float], read: Callable[[], ExampleValues | None]) -> ExampleValues | None:
-        with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-                return self._values[key]
-        found = read()
-        with self._lock:
-            if key not in self._values:
-                self._values[key] = found
-                self._count += len(found or ())
-            while self._count > _KEPT_VALUES:
-                self._count -= len(self._values.popitem(last=False)[1] or ())
-        return found
+        key = self.path.name, self.task_type, self.score
+        found = self._kept.get(key)
+        if found is None:
+            names = needed_arrays(self.task_type)
+            found = (values_of(self.task_type, self.arrays(*names), self.score) if names else None,)
+            self._kept.keep(key, found)
+        return found[0]
 
 
 class EvidenceReader:
     """Reads what runs kept. One for a process, so that what was read stays."""
 
     def __init__(self, blobs: BlobStore) -> None:
-        self._blobs, self._kept = blobs, _Kept()
+        self._blobs = blobs
+        self._kept: Recent[tuple[ExampleValues | None]] = Recent(_KEPT_VALUES, lambda found: len(found[0] or ()) + 1)
 
     def cells(self, session: Session, run_ids: Iterable[int]) -> dict[int, tuple[CellEvidence, ...]]:
         """The cells of each run, by split and subset; nothing for a run that kept nothing."""
@@ -158,6 +139,17 @@ def paired(a: Sequence[CellEvidence], b: Sequence[CellEvidence]) -> tuple[Paired
             values = mine.value[rows], theirs.value[columns]
             found.append(PairedCell(cell.split, cell.subset, places, *values, clusters, mine.is_mean))
     return tuple(found)
+
+
+def shared_units(values: Sequence[ExampleValues]) -> Units | None:
+    """The examples of a cell that all of some models have a value of, a column a model; None without any."""
+    places = reduce(np.intersect1d, [own.place for own in values])
+    if not len(places):
+        return None
+    rows = [np.searchsorted(own.place, places) for own in values]
+    table = np.column_stack([own.value[row] for own, row in zip(values, rows, strict=True)])
+    told = (own.clusters[row] for own, row in zip(values, rows, strict=True) if own.clusters is not None)
+    return units_of(table, next(told, None))
 
 
 def strata_of(cells: Sequence[PairedCell], weight: float = 1.0) -> Strata:

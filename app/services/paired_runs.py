@@ -2,19 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from app.core.aggregation import Floats, Integers
+from app.core.aggregation import Floats
 from app.core.all_pairs import tukey
 from app.core.contributions import average_precision_contributions, spearman_contributions
 from app.core.resampled_metrics import resampled_average_precision, resampled_spearman
-from app.core.resampling import SEED, Strata, Stratum, stratified_means, units_of
+from app.core.resampling import SEED, Strata, Stratum, stratified_means
 from app.core.significance import Difference, compare_samples, compare_strata
-from app.services.evidence import CellEvidence, PairedCell, paired, strata_of
+from app.services.evidence import CellEvidence, PairedCell, paired, shared_units, strata_of
 
 BINS: Final = 20
 """Of a histogram, on either side of zero."""
@@ -121,20 +120,10 @@ def _shared(runs: Sequence[Sequence[CellEvidence]]) -> Strata:
     found = []
     for name in sorted(set.intersection(*map(set, by_cell))):
         values = [known for own in by_cell if (known := own[name].values()) is not None]
-        if len(values) < len(runs):
-            continue
-        places = reduce(np.intersect1d, [one.place for one in values])
-        if len(places):
-            rows = [_rows(one.place, places) for one in values]
-            table = np.column_stack([one.value[where] for one, where in zip(values, rows, strict=True)])
-            told = [one.clusters[where] for one, where in zip(values, rows, strict=True) if one.clusters is not None]
-            found.append(units_of(table, told[0] if told else None))
+        units = shared_units(values) if len(values) == len(runs) else None
+        if units is not None:
+            found.append(units)
     return [Stratum(units, 1 / len(found)) for units in found]
-
-
-def _rows(places: Integers, wanted: Integers) -> Integers:
-    order = np.argsort(places)
-    return order[np.searchsorted(places, wanted, sorter=order)]
 
 
 def _difference(

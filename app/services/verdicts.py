@@ -4,11 +4,10 @@ Everything is read from the values that runs keep of each example. A finished ru
 kept by the numbers of the runs.
 """
 
-from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from sqlalchemy.orm import Session
 
@@ -20,6 +19,7 @@ from app.errors import NotFound
 from app.services.board_view import full_name, known
 from app.services.evidence import CellEvidence, EvidenceReader
 from app.services.paired_runs import Histogram, Outcome, compare_board, compare_runs, tukey_of
+from app.services.recent import Recent
 
 _KEPT_PAIRS: Final = 5_000
 """Of two runs on a dataset; some 2 kB each."""
@@ -32,7 +32,6 @@ _EXAMPLES: Final = {
 }
 CLUSTERING: Final = "Clustering has no score for each text, so there is no test."
 
-Kind = TypeVar("Kind")
 Cells = Mapping[int, Sequence[CellEvidence]]
 
 
@@ -147,8 +146,8 @@ class VerdictKeeper:
 
     def __init__(self, evidence: EvidenceReader) -> None:
         self._evidence = evidence
-        self._pairs: _Kept[Outcome] = _Kept(_KEPT_PAIRS)
-        self._whole: _Kept[_Found] = _Kept(_KEPT_WHOLE)
+        self._pairs: Recent[Outcome] = Recent(_KEPT_PAIRS)
+        self._whole: Recent[_Found] = Recent(_KEPT_WHOLE)
         self._computing = Lock()
 
     def kept(self, board: Board, places: Sequence[int]) -> Verdicts | None:
@@ -221,26 +220,6 @@ class VerdictKeeper:
                 return Outcome(missing=error.message)
             self._pairs.keep((a, b), found)
         return found
-
-
-class _Kept(Generic[Kind]):
-    """The results that were asked for last."""
-
-    def __init__(self, most: int) -> None:
-        self._found: OrderedDict[Hashable, Kind] = OrderedDict()
-        self._lock, self._most = Lock(), most
-
-    def get(self, key: Hashable) -> Kind | None:
-        with self._lock:
-            if key in self._found:
-                self._found.move_to_end(key)
-            return self._found.get(key)
-
-    def keep(self, key: Hashable, found: Kind) -> None:
-        with self._lock:
-            self._found[key] = found
-            while len(self._found) > self._most:
-                self._found.popitem(last=False)
 
 
 def _key(board: Board, places: Sequence[int], columns: Sequence[int]) -> Hashable:

@@ -74,10 +74,9 @@ def test_a_missing_or_damaged_file_is_named(world: VerdictWorld, reader: Evidenc
         cell.arrays()
 
 
-def test_what_was_read_last_stays_in_bounds(
-    world: VerdictWorld, reader: EvidenceReader, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.services.evidence._KEPT_VALUES", 5)
+def test_what_was_read_last_stays_in_bounds(world: VerdictWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.services.evidence._KEPT_VALUES", 6)  # two runs: two values each, and one for the file
+    reader = EvidenceReader(world.blobs)
     world.dataset("articles", "Retrieval")
     runs = [world.queries(world.model(f"acme/{number}"), "articles", [number / 10, 1.0]) for number in range(4)]
     found = [own[0] for own in cells(world, reader, *runs)]
