@@ -22,18 +22,24 @@ from app.http.middleware import AroundRequests
 from app.http.unchanged import UnchangedPages
 from app.services.board_languages import LanguageCache
 from app.services.boards import BoardCache
+from app.services.evidence import EvidenceReader
 from app.services.passwords import Passwords
+from app.services.verdicts import VerdictKeeper
 from app.settings import Settings, get_settings
+from app.storage.blobs import BlobStore
 from app.web.pages import (
     accounts,
     admin,
+    board_certainty,
     board_charts,
     board_forms,
     board_languages,
+    board_report,
     board_views,
     boards,
     compare,
     datasets,
+    examples,
     house,
     imports,
     models,
@@ -47,9 +53,12 @@ PAGES = (
     board_forms,
     board_views,
     boards,
+    board_certainty,
     board_charts,
     board_languages,
+    board_report,
     compare,
+    examples,
     models,
     datasets,
     runs,
@@ -80,6 +89,8 @@ def create_app(settings: Settings | None = None, *, passwords: Passwords | None 
     app.state.passwords = passwords or Passwords()
     app.state.metrics = Metrics()
     app.state.boards = BoardCache()
+    app.state.evidence = EvidenceReader(BlobStore(settings.blobs_dir))
+    app.state.verdicts = VerdictKeeper(app.state.evidence)
     app.state.languages = LanguageCache()
     app.state.pieces = RenderedPieces()
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=1)

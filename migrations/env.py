@@ -6,8 +6,8 @@ from alembic import context
 from sqlalchemy import Connection, Engine
 from sqlalchemy.types import JSON
 
-from app.db.session import make_engine
 from app.db import imported_tables  # noqa: F401 -- its tables belong to the metadata
+from app.db.session import make_engine
 from app.db.tables import Base
 from app.db.types import FiniteFloat, UtcDateTime
 from app.settings import get_settings

@@ -4,11 +4,11 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from app.api import boards, datasets, imports, models, runs, views
+from app.api import boards, datasets, examples, imports, models, reports, runs, verdicts, views
 from app.http.access import Viewer
 
 router = APIRouter(prefix="/api/v1")
-for _part in (boards, datasets, imports, models, runs, views):
+for _part in (boards, datasets, imports, models, reports, runs, views, verdicts, examples):
     router.include_router(_part.router)
 
 

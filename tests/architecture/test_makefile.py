@@ -45,7 +45,18 @@ def make(folder: Path, *arguments: str, **variables: str) -> subprocess.Complete
 
 def test_make_alone_lists_the_commands(clone: Path) -> None:
     listed = [line.split()[1] for line in make(clone).stdout.splitlines()]
-    assert listed == ["help", "up", "test", "lint", "parity", "bench", "registry", "constraints", "clean"]
+    assert listed == [
+        "help",
+        "up",
+        "test",
+        "lint",
+        "parity",
+        "bench",
+        "calibration",
+        "registry",
+        "constraints",
+        "clean",
+    ]
 
 
 def test_the_first_start_installs_pinned_packages_and_the_second_nothing(environment: Path) -> None:
@@ -77,7 +88,10 @@ def test_in_ci_a_skip_is_an_error_and_elsewhere_not(environment: Path) -> None:
     assert "no_skips" not in outside
 
 
-@pytest.mark.parametrize(("target", "module"), [("parity", "bench.parity --all"), ("bench", "bench --all")])
+@pytest.mark.parametrize(
+    ("target", "module"),
+    [("parity", "bench.parity --all"), ("bench", "bench --all"), ("calibration", "bench.calibration --all")],
+)
 def test_measurements_install_what_tests_need(target: str, module: str, environment: Path) -> None:
     lines = make(environment, target, "ARGS=--all").stdout.splitlines()
     assert f"{INSTALLED} .[worker,demo,test]" in lines[-2]
