@@ -10,7 +10,7 @@ INSTALL := $(PIP) install --constraint constraints.txt --editable
 LOCKS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint parity bench registry constraints clean
+.PHONY: help up test lint parity bench calibration registry constraints clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +34,9 @@ parity: $(VENV)/test.installed ## Lay our scores beside mteb's on the public set
 
 bench: $(VENV)/test.installed ## Measure speed and memory and write docs/performance.md; one thing: make bench ARGS="retrieval"
 	@$(BIN)/python -m bench $(ARGS)
+
+calibration: $(VENV)/test.installed ## Check how often the tests err and write docs/statistics.md; fails outside the bounds
+	@$(BIN)/python -m bench.calibration $(ARGS)
 
 registry: $(VENV)/test.installed ## Write app/mteb/registry.json anew from the installed mteb
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m bench.registry

@@ -14,7 +14,10 @@ from bench.common import NO_SETS, SETS, Result, save
 
 MODULES: Final = {
     **dict.fromkeys(("retrieval", "reranking", "pairs", "classification", "clustering"), "engine"),
-    **{name: name for name in ("job", "again", "variants", "memory", "growth", "gpu", "board", "browser", "imports")},
+    **{
+        name: name
+        for name in ("job", "again", "variants", "memory", "growth", "gpu", "board", "browser", "imports", "certainty")
+    },
 }
 """The module that makes each measurement, by its function `measure`."""
 

@@ -10,7 +10,7 @@ from bench.common import RESULTS, Result, Target
 PAGE: Final = RESULTS.with_suffix(".md")
 ORDER: Final = (
     *("retrieval", "reranking", "pairs", "classification", "clustering"),
-    *("job", "again", "variants", "memory", "growth", "gpu", "board", "browser", "imports"),
+    *("job", "again", "variants", "memory", "growth", "gpu", "board", "browser", "imports", "certainty"),
 )
 
 _HARDWARE: Final = ("processor", "cores", "memory", "gpu", "system")
