@@ -98,7 +98,7 @@ def by_contributions(metric: Metric, n: int, *, repeats: int, resamples: int) ->
 
 
 def computed_again(metric: Metric, n: int, *, repeats: int, resamples: int) -> Rates:
-    """Intervals and the bootstrap's p of the metric on every resample, as two models are compared.
+    """Intervals of the metric on every resample and the test of contributions, as two models are compared.
 
     Raises:
         ValueError: nothing computes that metric again.

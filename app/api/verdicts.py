@@ -31,7 +31,7 @@ class JudgementOut(BaseModel):
     difference: float
     low: float | None = Field(description="Of the 95% interval, like `high`; null for a single example")
     high: float | None
-    p: float = Field(description="Of the permutation test, or of the bootstrap where the metric is no mean")
+    p: float = Field(description="Of the permutation test, two-sided")
     p_t: float | None = Field(description="Of the paired t-test; null where all differences are the same")
     p_adjusted: float | None = Field(description="By Holm, where several models stand beside the first")
     n: int = Field(description="Examples, or clusters of them")

@@ -59,8 +59,7 @@ class Difference:
         value: mean of A less mean of B.
         interval: 95%.
         equality: the 90% interval; inside the margin the two are practically equal.
-        p: of the sign-flip permutation test, two-sided, or of the bootstrap where the metric is no mean; at least
-            1 / (resamples + 1).
+        p: of the sign-flip permutation test, two-sided; at least 1 / (resamples + 1).
         p_t: of the paired t-test, NaN where all differences are the same.
         wins: examples (or clusters) on which A has more; `ties` as much; `losses` less; None where an example has no
             score of its own.
@@ -162,26 +161,21 @@ def compare_strata(strata: Strata, *, resamples: int = RESAMPLES, seed: int = SE
 
 
 def compare_samples(samples_a: ArrayLike, samples_b: ArrayLike, value: float, strata: Strata) -> Difference:
-    """The same for a metric that is no mean, such as a correlation, computed again on every resample.
+    """The same for a metric that is no mean, such as a correlation: intervals from the metric on every resample.
 
-    p is the bootstrap's, two-sided: twice the share of resamples on the other side of zero, (b + 1) / (resamples + 1).
+    The tests are of what the examples contribute. The bootstrap's own p errs more often where few pairs belong
+    together (docs/statistics.md).
 
     Args:
         samples_a: shape (resamples,), A's score on each; NaN where it is undefined.
         samples_b: B's on the same resamples.
         value: A's score less B's, on all examples.
-        strata: differences of what the examples contribute to the two scores (`app.core.contributions`): for the
-            t-test, and for intervals where examples are few.
-
-    Reference:
-        Efron and Tibshirani 1993, chapter 15.
+        strata: differences of what the examples contribute to the two scores (`app.core.contributions`).
     """
     samples = np.asarray(samples_a, np.float64) - np.asarray(samples_b, np.float64)
-    samples = samples[np.isfinite(samples)]
-    below, above = (samples <= 0).sum(), (samples >= 0).sum()
-    p = min(1.0, 2 * float(min(below, above) + 1) / (len(samples) + 1))
     few = sum(len(stratum.units) for stratum in strata) < INDICATIVE
-    return _difference(strata, value, None if few else samples, p, _NOT_COUNTED)
+    p = float(sign_flip(pooled(strata))[0])
+    return _difference(strata, value, None if few else samples[np.isfinite(samples)], p, _NOT_COUNTED)
 
 
 def sign_flip(units: Units, *, resamples: int = RESAMPLES, seed: int = SEED) -> Floats:

@@ -114,7 +114,7 @@ class TestAgainstScipy:
         assert judgement
         found = judgement.difference
         assert found.interval.low < found.value < found.interval.high
-        assert (judgement.verdict, found.ties, found.p) == (Verdict.BETTER, None, pytest.approx(2 / 10_001))
+        assert (judgement.verdict, found.ties, found.p) == (Verdict.BETTER, None, pytest.approx(1 / 10_001))
 
     def test_what_a_run_kept_of_another_measure_is_moved_to_its_score(
         self, world: VerdictWorld, keeper: VerdictKeeper
