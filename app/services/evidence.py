@@ -16,6 +16,7 @@ from app.core.aggregation import Floats, Integers
 from app.core.example_values import ExampleValues, needed_arrays, values_of
 from app.core.resampling import Strata, Stratum, Units, units_of
 from app.core.task_types import TASK_TYPES
+from app.db.queries.shared import in_parts
 from app.db.tables import Dataset, DatasetRevision, Evidence, Run, Score
 from app.errors import NotFound
 from app.services.recent import Recent
@@ -23,8 +24,6 @@ from app.storage.blobs import BlobStore
 
 _KEPT_VALUES: Final = 8_000_000
 """Values that a process keeps in memory, of 16 bytes each."""
-_IDS_AT_ONCE: Final = 10_000
-"""A statement takes no more parameters than some 30,000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +83,7 @@ class EvidenceReader:
     def cells(self, session: Session, run_ids: Iterable[int]) -> dict[int, tuple[CellEvidence, ...]]:
         """The cells of each run, by split and subset; nothing for a run that kept nothing."""
         found: dict[int, tuple[CellEvidence, ...]] = {}
-        ids = sorted(set(run_ids))
-        for some in (ids[start : start + _IDS_AT_ONCE] for start in range(0, len(ids), _IDS_AT_ONCE)):
+        for some in in_parts(run_ids):
             query = (
                 select(Run.id, Evidence.split, Evidence.subset, Evidence.kind, Dataset.task_type, Evidence.blob_sha256)
                 .join(Evidence, Evidence.run_id == Run.id)

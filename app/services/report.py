@@ -15,6 +15,7 @@ from app.core.aggregation import Booleans
 from app.core.significance import FEW
 from app.core.verdicts import SIGNIFICANT
 from app.db.queries.boards import Board, BoardColumn
+from app.db.queries.shared import in_parts
 from app.db.tables import Run
 from app.services.board_look import Look
 from app.services.board_view import BoardView, full_name, view_board
@@ -290,11 +291,11 @@ def _facts(session: Session, view: BoardView) -> dict[str, str]:
 def _libraries(session: Session, view: BoardView) -> dict[str, str]:
     """What the runs were computed with; a library that differs between them is called so."""
     runs = view.board.run_ids[np.ix_(view.models, view.datasets)]
-    ids = runs[runs > 0].tolist()
     found: dict[str, set[str]] = {}
-    for provenance in session.scalars(select(Run.provenance).where(Run.id.in_(ids))):
-        for name, version in ((provenance or {}).get("versions") or {}).items():
-            found.setdefault(str(name), set()).add(str(version))
+    for some in in_parts(runs[runs > 0].tolist()):
+        for provenance in session.scalars(select(Run.provenance).where(Run.id.in_(some))):
+            for name, version in ((provenance or {}).get("versions") or {}).items():
+                found.setdefault(str(name), set()).add(str(version))
     return {name: versions.pop() if len(versions) == 1 else "(several)" for name, versions in sorted(found.items())}
 
 

@@ -76,8 +76,8 @@ class VerdictTable:
         """How often each verdict was found, in words; those that were."""
         pair = self.pair
         found = (
-            (pair.count(Verdict.BETTER), "to A's advantage"),
-            (pair.count(Verdict.WORSE), "to the other's"),
+            (pair.count(Verdict.BETTER), "for A"),
+            (pair.count(Verdict.WORSE), "for the other"),
             (pair.count(Verdict.EQUAL), "practically equal"),
             (pair.count(Verdict.UNCLEAR), "without evidence"),
             (pair.count(Verdict.TOO_FEW), "with too few examples"),

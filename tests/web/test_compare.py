@@ -381,7 +381,7 @@ class TestVerdicts:
         part = self.asked(as_viewer, slug, "1,2,3")
         words = text_of(part)
         assert words.count("adjusted") >= 4 and "A is the baseline; p is adjusted by Holm." in words
-        assert "A and B acme/old : 1 to A's advantage" in words
+        assert "A and B acme/old : 1 for A" in words
         assert "p by Tukey's randomised test" in unescape(part)
         assert part.count('class="cd"') == 1
         assert "/compare/articles?board=help-desk&amp;models=1,3" in part
