@@ -13,7 +13,9 @@ from typing import Any, Protocol
 import numpy.typing as npt
 import torch
 
+from app.core.example_values import interval_of, sampled_values
 from app.core.records import Cell, Dataset
+from app.core.significance import Interval
 from app.core.task_types import task_type as find_task_type
 from app.errors import RunFailure
 from worker.encoders import load
@@ -50,12 +52,16 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Values an example of one cell, in the order of the dataset (`worker.scoring.base.CellScores`)."""
+    """Values an example of one cell, in the order of the dataset (`worker.scoring.base.CellScores`).
+
+    `interval` is the 95% interval of the cell's main metric.
+    """
 
     split: str
     subset: str
     kind: str
     arrays: dict[str, npt.NDArray[Any]]
+    interval: Interval | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,7 @@ class Evaluation:
     Attributes:
         main_metric: of the task type.
         main_score: the mean of it over the cells.
+        interval: 95%, of the main score; None where a cell is a single example.
         scores: every metric of every cell, finite.
         evidence: one a cell.
         provenance: what the scores depend on and what they cost, JSON-ready.
@@ -73,6 +80,7 @@ class Evaluation:
 
     main_metric: str
     main_score: float
+    interval: Interval | None
     scores: tuple[Score, ...]
     evidence: tuple[Evidence, ...]
     provenance: dict[str, Any]
@@ -143,11 +151,16 @@ def _evaluated(
         **stages.peaks(),
         "stores": source.store_keys,
     }
+    values = [sampled_values(dataset.task_type, scores.arrays, scores.metrics[main_metric]) for _, scores in found]
     return Evaluation(
         main_metric,
         math.fsum(scores.metrics[main_metric] for _, scores in found) / len(found),
+        interval_of(values),
         tuple(Score(c.split, c.subset, name, value) for c, scores in found for name, value in scores.metrics.items()),
-        tuple(Evidence(cell.split, cell.subset, scores.kind, scores.arrays) for cell, scores in found),
+        tuple(
+            Evidence(cell.split, cell.subset, scores.kind, scores.arrays, interval_of([own]))
+            for (cell, scores), own in zip(found, values, strict=True)
+        ),
         provenance,
     )
 

@@ -34,6 +34,7 @@ def report(model: str, dataset: Dataset, evaluation: "Evaluation", seconds: floa
         "task_type": dataset.task_type,
         "main_metric": evaluation.main_metric,
         "main_score": evaluation.main_score,
+        "interval": asdict(evaluation.interval) if evaluation.interval else None,
         "scores": {name: sum(values) / len(values) for name, values in values.items()},
         "n": scored_examples(dataset),
         "seconds": round(seconds, 2),
@@ -51,10 +52,19 @@ def measured(evaluation: "Evaluation") -> dict[str, Any]:
     return {"measured": asdict(found)}
 
 
+def _between(report: Mapping[str, Any]) -> str:
+    """Between what the main score lies, "" where nothing tells."""
+    interval = report["interval"]
+    if interval is None:
+        return ""
+    low, high = (_shown(report["main_metric"], interval[end]) for end in ("low", "high"))
+    return f"  (95%: {low} to {high}, n = {interval['n']:,})"
+
+
 def table(report: Mapping[str, Any]) -> Iterator[str]:
     """Lines for people; metrics with cutoffs become a grid, areas of abstention are left to the JSON."""
     yield f"{report['model']} on {report['task_type']}, {report['n']:,} examples, {report['seconds']:,.1f} s"
-    yield f"{report['main_metric']}  {_shown(report['main_metric'], report['main_score'])}"
+    yield f"{report['main_metric']}  {_shown(report['main_metric'], report['main_score'])}{_between(report)}"
     yield ""
     grid: defaultdict[str, dict[int, float]] = defaultdict(dict)
     for name, value in report["scores"].items():

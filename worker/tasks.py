@@ -178,7 +178,8 @@ class Shop:
                 session,
                 lease.held,
                 main_score=evaluation.main_score,
-                scores=[runs.CellScore(s.split, s.subset, s.metric, s.value) for s in evaluation.scores],
+                interval=evaluation.interval,
+                scores=_cell_scores(evaluation),
                 evidence=evidence,
                 provenance=provenance,
                 log=lease.log_text,
@@ -261,6 +262,15 @@ class Shop:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # numpy's stub wants allow_pickle here
             file.seek(0)
             return self.blobs.put(file).sha256
+
+
+def _cell_scores(evaluation: "Evaluation") -> list[runs.CellScore]:
+    """Every metric of every cell, the main one with its interval."""
+    intervals = {(item.split, item.subset, evaluation.main_metric): item.interval for item in evaluation.evidence}
+    return [
+        runs.CellScore(s.split, s.subset, s.metric, s.value, intervals.get((s.split, s.subset, s.metric)))
+        for s in evaluation.scores
+    ]
 
 
 def _explained(error: Exception) -> tuple[str, dict[str, Any]]:

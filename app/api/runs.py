@@ -1,6 +1,6 @@
 """/api/v1/runs: read the queue and results; admins queue, cancel and try again."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -66,6 +66,9 @@ class ScoreOut(BaseModel):
     subset: str
     metric: str
     value: float
+    low: float | None = Field(None, description="Of the 95% interval of the main metric")
+    high: float | None = None
+    n: int | None = Field(None, description="From so many examples; of clustering, draws")
 
 
 class ChangeOut(BaseModel):
@@ -96,6 +99,9 @@ class RunDetailOut(RunOut):
     """Everything about a run. Encoded texts and the log are for members and admins."""
 
     dataset_revision: str
+    main_low: float | None = Field(description="Of the 95% interval of the main score")
+    main_high: float | None
+    main_n: int | None = Field(description="From so many examples; of clustering, draws")
     provenance: dict[str, Any] | None
     scores: list[ScoreOut]
     repeat: RepeatOut | None
@@ -187,7 +193,7 @@ def _load(session: Session, run_id: int, reader: Person) -> RunDetailOut:
         raise NotFound(f"There is no run {run_id}.")
     table = queries.load_scores(session, run)
     scores = [
-        ScoreOut(split=split, subset=subset, metric=row.metric, value=value)
+        ScoreOut(split=split, subset=subset, metric=row.metric, value=value, **_ends(table, row, (split, subset)))
         for row in table.rows
         for (split, subset), value in zip(table.cells, row.values, strict=True)
         if value is not None
@@ -199,8 +205,16 @@ def _load(session: Session, run_id: int, reader: Person) -> RunDetailOut:
     return RunDetailOut(
         **RunOut.model_validate(run).model_dump(),
         dataset_revision=run.dataset_revision,
+        main_low=run.main_low,
+        main_high=run.main_high,
+        main_n=run.main_n,
         provenance=provenance or None,
         scores=scores,
         repeat=RepeatOut.model_validate(repeated) if repeated else None,
         log=run.log if sees_texts else None,
     )
+
+
+def _ends(table: queries.ScoreTable, row: queries.MetricRow, cell: tuple[str, str]) -> dict[str, Any]:
+    interval = table.intervals.get(cell) if row.is_main else None
+    return asdict(interval) if interval else {}

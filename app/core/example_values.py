@@ -1,6 +1,7 @@
 """From what a run keeps of a cell to one value an example, whatever the task type: where comparisons start."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from app.core.aggregation import Floats, Integers
 from app.core.contributions import average_precision_contributions, kendall_contributions, spearman_contributions
 from app.core.correlation import spearman
+from app.core.resampling import Stratum, units_of
+from app.core.significance import Interval, score_interval
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -58,6 +61,21 @@ def values_of(task_type: str, arrays: Arrays, score: float) -> ExampleValues | N
         return found
     # The stored score may come from more than what was kept, such as ten predictions of which the mean was.
     return ExampleValues(found.place, found.value + (score - found.value.mean()), found.clusters, is_mean=False)
+
+
+def sampled_values(task_type: str, arrays: Arrays, score: float) -> ExampleValues | None:
+    """What a cell's interval is from: its examples, or for clustering the draws, of which only the spread is known."""
+    if task_type != "Clustering":
+        return values_of(task_type, arrays, score)
+    draws = arrays["v_measure"].astype(np.float64)
+    return ExampleValues(np.arange(len(draws)), draws)
+
+
+def interval_of(cells: Sequence[ExampleValues | None]) -> Interval | None:
+    """The 95% interval of a score that is the mean over cells; None where one says nothing of its own."""
+    strata = [Stratum(units_of(cell.value, cell.clusters), 1 / len(cells)) for cell in cells if cell is not None]
+    found = score_interval(strata) if strata and len(strata) == len(cells) else None
+    return None if found is None or math.isnan(found.low) else found
 
 
 def needed_arrays(task_type: str) -> tuple[str, ...]:

@@ -324,8 +324,9 @@ class SavedView(Base):
 class Run(Job, Base):
     """One evaluation of one model on one dataset revision.
 
-    A finished one has its main score, the mean of the main metric over its `cells` (splits and subsets). A `fresh`
-    one encodes every text itself and takes no vector from the store: it repeats another one.
+    A finished one has its main score, the mean of the main metric over its `cells` (splits and subsets), and between
+    what it lies (95%), from `main_n` examples; None where it kept none, as long ago. A `fresh` one encodes every text
+    itself and takes no vector from the store: it repeats another one.
     """
 
     __tablename__ = "runs"
@@ -353,6 +354,9 @@ class Run(Job, Base):
     device: Mapped[str | None] = mapped_column(String(64))
     texts_per_second: Mapped[float | None]
     main_score: Mapped[float | None]
+    main_low: Mapped[float | None]
+    main_high: Mapped[float | None]
+    main_n: Mapped[int | None]
     cells: Mapped[int | None]
     fresh: Mapped[bool] = mapped_column(default=False, server_default=false())
     provenance: Mapped[dict[str, Any] | None]
@@ -360,7 +364,10 @@ class Run(Job, Base):
 
 
 class Score(Base):
-    """A metric of one cell of a run, 0 to 1 (p-MRR and correlations -1 to 1), finite."""
+    """A metric of one cell of a run, 0 to 1 (p-MRR and correlations -1 to 1), finite.
+
+    The main one has its 95% interval, from `n` examples.
+    """
 
     __tablename__ = "scores"
     __table_args__ = (CheckConstraint("value > -1e300 AND value < 1e300", name="finite"),)
@@ -370,6 +377,9 @@ class Score(Base):
     subset: Mapped[str] = mapped_column(String(80), primary_key=True)
     metric: Mapped[str] = mapped_column(String(64), primary_key=True)
     value: Mapped[float]
+    low: Mapped[float | None]
+    high: Mapped[float | None]
+    n: Mapped[int | None]
 
 
 class Evidence(Base):

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.core.board_certainty import FEWEST_TASKS, BoardCertainty, ColumnValues, board_certainty, certainty_by_task
-from app.core.example_values import ExampleValues
+from app.core.example_values import ExampleValues, sampled_values
 from app.core.resampling import RESAMPLES, SEED, Stratum
 from app.db.queries.boards import Board
 from app.db.tables import Benchmark, BoardCertaintyRow
@@ -126,8 +126,7 @@ def _values(cell: CellEvidence) -> ExampleValues | None:
     """Of a cell; of clustering those of its draws."""
     if cell.task_type != "Clustering":
         return cell.values()
-    draws = cell.arrays("v_measure")["v_measure"].astype(np.float64)
-    return ExampleValues(np.arange(len(draws)), draws)
+    return sampled_values(cell.task_type, cell.arrays("v_measure"), cell.score)
 
 
 def _written(found: BoardCertainty) -> bytes:

@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from app.core.significance import Interval
 from app.db.tables import Dataset, DatasetRevision, Evidence, JobState, Measurement, Model, Run, Score
 from app.db.types import db_now
 from app.errors import Conflict, Invalid, NotFound
@@ -29,12 +30,13 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class CellScore:
-    """One metric of one (split, subset)."""
+    """One metric of one (split, subset); the main one with its 95% interval."""
 
     split: str
     subset: str
     metric: str
     value: float
+    interval: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +207,7 @@ def complete(
     evidence: Iterable[CellEvidence],
     provenance: dict[str, Any],
     log: str,
+    interval: Interval | None = None,
     measurement: ModelCost | None = None,
 ) -> bool:
     """Publish a result: the run is done and every score stands, in this one transaction.
@@ -216,13 +219,15 @@ def complete(
     """
     scores = tuple(scores)
     main = {"main_score": main_score, "cells": len({(score.split, score.subset) for score in scores})}
+    if interval is not None:
+        main |= {"main_low": interval.low, "main_high": interval.high, "main_n": interval.n}
     facts = {"provenance": provenance, "log": log, "device": provenance.get("device")}
     if not jobs.finish(session, held, JobState.DONE, **main, **facts):
         return False
     for score in scores:
-        session.add(
-            Score(run_id=held.id, split=score.split, subset=score.subset, metric=score.metric, value=score.value)
-        )
+        ends = asdict(score.interval) if score.interval else {}
+        cell = {"split": score.split, "subset": score.subset, "metric": score.metric}
+        session.add(Score(run_id=held.id, **cell, value=score.value, **ends))
     for item in evidence:
         session.add(
             Evidence(run_id=held.id, split=item.split, subset=item.subset, kind=item.kind, blob_sha256=item.blob_sha256)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from app.core.significance import Interval
 from app.core.task_types import TASK_TYPES
 from app.core.units import vector_bytes
 from app.db.queries.boards import BoardModel, Measured
@@ -319,3 +320,13 @@ def type_names(name: str) -> tuple[str, str]:
     """A task type's abbreviation and title; an imported board may have others than ours."""
     kind = TASK_TYPES.get(name)
     return (kind.abbreviation, kind.title) if kind else (name, name)
+
+
+def interval_text(interval: Interval) -> str:
+    """Between what a score lies, in words.
+
+    Example:
+        >>> interval_text(Interval(0.4332, 0.5368, 1196))
+        '43.32 to 53.68 (95%, n = 1,196)'
+    """
+    return f"{interval.low * 100:.2f} to {interval.high * 100:.2f} (95%, n = {interval.n:,})"

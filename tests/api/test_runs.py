@@ -61,6 +61,9 @@ def test_one_run_has_its_scores_and_provenance(world: World, one: int, as_member
         "subset": "default",
         "metric": "cosine_spearman",
         "value": 0.7142,
+        "low": None,
+        "high": None,
+        "n": None,
     }
     assert (answer["provenance"], answer["log"]) == (PROVENANCE, "attempt 1 begins")
     assert answer["dataset_revision"] == "0" * 40
@@ -111,6 +114,14 @@ def test_an_admin_cancels_and_tries_again(world: World, one: int, as_admin: Brow
     assert (again.status_code, again.json()["state"], again.json()["id"] != run_id) == (202, "queued", True)
     assert _call(as_admin, "GET", f"/{run_id}").json()["newer_id"] == again.json()["id"]
     assert _call(as_admin, "POST", f"/{run_id}/retry").json()["error"]["code"] == "run_open"
+
+
+def test_the_main_score_has_its_interval(world: World, one: int, as_viewer: Browser) -> None:
+    known = _call(
+        as_viewer, "GET", f"/{world.run(one, 'pairs', 0.5, main_low=0.42, main_high=0.57, main_n=1200)}"
+    ).json()
+    assert (known["main_low"], known["main_high"], known["main_n"]) == (0.42, 0.57, 1200)
+    assert [score["n"] for score in known["scores"]] == [None, None]
 
 
 def test_an_admin_repeats_what_is_finished(world: World, one: int, as_admin: Browser) -> None:

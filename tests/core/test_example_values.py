@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from app.core.example_values import ExampleValues, needed_arrays, values_of
+from app.core.example_values import ExampleValues, interval_of, needed_arrays, sampled_values, values_of
+from app.core.significance import mean_interval
 from app.core.task_types import RETRIEVAL_FAMILY, TASK_TYPES
 
 
@@ -76,3 +78,49 @@ def test_nothing_is_said_where_nothing_is_defined() -> None:
 def test_every_task_type_but_clustering_has_values() -> None:
     assert {name for name in TASK_TYPES if needed_arrays(name)} == set(TASK_TYPES) - {"Clustering"}
     assert all("query" in needed_arrays(name) for name in RETRIEVAL_FAMILY if name != "InstructionReranking")
+
+
+def cells(*sizes: int) -> list[ExampleValues]:
+    """Cells of random values."""
+    generator = np.random.default_rng(0)
+    return [ExampleValues(np.arange(size), generator.random(size)) for size in sizes]
+
+
+def test_the_interval_of_a_score_is_that_of_its_examples() -> None:
+    (one,) = cells(200)
+    found = interval_of([one])
+    assert found is not None and found == mean_interval(one.value)
+    assert found.low < one.value.mean() < found.high and found.n == 200
+
+
+def test_every_cell_counts_alike_in_the_interval_of_a_mean() -> None:
+    small, large = cells(60, 3_000)
+    found = interval_of([small, large])
+    assert found is not None and found.n == 3_060
+    error = np.hypot(stats.sem(small.value), stats.sem(large.value)) / 2
+    assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.06)
+    assert (found.high + found.low) / 2 == pytest.approx((small.value.mean() + large.value.mean()) / 2, abs=error / 4)
+
+
+@pytest.mark.parametrize("n", [30, 12_000])
+def test_few_and_very_many_examples_have_students_interval(n: int) -> None:
+    (one,) = cells(n)
+    found = interval_of([one])
+    expected = stats.t.interval(0.95, n - 1, one.value.mean(), stats.sem(one.value))
+    assert found is not None and (found.low, found.high) == pytest.approx(expected)
+
+
+def test_one_example_or_an_unknown_cell_says_nothing() -> None:
+    assert interval_of(cells(1)) is None
+    assert interval_of([*cells(50), None]) is None
+    assert interval_of([]) is None
+
+
+def test_clustering_has_the_spread_of_its_draws() -> None:
+    draws = sampled_values("Clustering", {"v_measure": np.linspace(0.4, 0.6, 10)}, 0.5)
+    assert draws is not None
+    found = interval_of([draws])
+    assert found is not None and found.n == 10
+    assert (found.low, found.high) == pytest.approx(
+        stats.t.interval(0.95, 9, 0.5, stats.sem(np.linspace(0.4, 0.6, 10)))
+    )

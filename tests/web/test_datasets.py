@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from app.db.queries.datasets import counts_text
 from app.db.session import Database
-from app.db.tables import DatasetRevision, JobState, Role, Run
+from app.db.tables import DatasetRevision, JobState, Role, Run, Score
 from app.settings import Settings
 from app.web.record_tables import record_tables
 from tests.board_world import World, counted_statements
@@ -101,6 +101,21 @@ class TestTabs:
         ]
         assert 'class="num best h9"><a href="/runs/5">95.00</a>' in page
         assert 'class="num h0"><a href="/runs/3">80.00</a>' in page
+
+    def test_a_score_has_its_interval_where_it_is_known(
+        self, as_viewer: Browser, world: World, database: Database
+    ) -> None:
+        world.dataset("tickets", "Classification")
+        cells = {("test", "deu"): 0.5, ("test", "eng"): 0.7}
+        world.run(world.model("acme/one"), "tickets", cells, main_low=0.55, main_high=0.65, main_n=1500)
+        world.run(world.model("acme/older"), "tickets", cells)
+        with database.session() as session:
+            score = session.scalars(select(Score).where(Score.subset == "deu", Score.metric == "accuracy")).first()
+            assert score is not None
+            score.low, score.high, score.n = 0.46, 0.54, 700
+        page = get(as_viewer, "/datasets/tickets")
+        assert 'title="55.00 to 65.00 (95%, n = 1,500)"' in page and '<span class="second">±5.0</span>' in page
+        assert 'title="46.00 to 54.00 (95%, n = 700)"' in page and page.count("(95%") == 2
 
     def test_what_has_no_score_yet_comes_last(self, as_viewer: Browser, world: World) -> None:
         world.full()

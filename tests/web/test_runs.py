@@ -407,6 +407,20 @@ def test_an_admin_repeats_a_finished_run(world: World, one: int, as_admin: Brows
     assert as_admin.post_form(f"/runs/{first}/repeat").status_code == 409
 
 
+def test_the_main_score_has_its_interval_where_it_is_known(
+    world: World, one: int, database: Database, as_viewer: Browser
+) -> None:
+    run_id = world.run(one, "pairs", 0.5, main_low=0.42, main_high=0.57, main_n=1200)
+    with database.session() as session:
+        score = session.scalars(select(Score).where(Score.metric == "cosine_spearman")).one()
+        score.low, score.high, score.n = 0.42, 0.57, 1200
+    html = _flat(as_viewer.get(f"/runs/{run_id}").text)
+    assert "42.00 to 57.00 (95%, n = 1,200)" in html
+    assert html.count('<span class="second">±7.5</span>') == 1
+    older = world.run(one, "pairs", 0.5)
+    assert "95%" not in as_viewer.get(f"/runs/{older}").text
+
+
 def test_the_provenance_is_told_in_words(done: int, as_member: Browser) -> None:
     html = _flat(as_member.get(f"/runs/{done}").text)
     facts = dict(re.findall(r"<dt>([^<]+)</dt><dd>(.*?)</dd>", html))

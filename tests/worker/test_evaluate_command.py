@@ -105,7 +105,7 @@ def test_reads_every_layout_and_tells_its_type(layout: str, tmp_path: Path) -> N
     assert (found["task_type"], found["n"], found["model"]) == (task_type, count, "random")
     assert found["main_score"] == found["scores"][found["main_metric"]]
     assert set(found) == {
-        *("model", "revision", "task_type", "main_metric", "main_score", "scores", "n", "seconds"),
+        *("model", "revision", "task_type", "main_metric", "main_score", "interval", "scores", "n", "seconds"),
     }
     assert run(path, "--model", "random", "--task-type", task_type)["scores"] == found["scores"]
 
@@ -340,13 +340,16 @@ def test_metrics_without_bounds_are_shown_as_they_are() -> None:
         "task_type": "Regression",
         "main_metric": "kendalltau",
         "main_score": 0.5,
+        "interval": {"low": 0.25, "high": 0.7, "n": 1200},
         "scores": {"kendalltau": 0.5, "mae": 1234.5678, "mse": 0.25, "r2": -0.125},
         "n": 10,
         "seconds": 1.0,
     }
 
-    lines = [line.split() for line in evaluate_report.table(report)][3:]
+    shown = list(evaluate_report.table(report))
+    lines = [line.split() for line in shown][3:]
 
+    assert shown[1] == "kendalltau  50.00  (95%: 25.00 to 70.00, n = 1,200)"
     assert lines == [["kendalltau", "50.00"], ["mae", "1,235"], ["mse", "0.25"], ["r2", "-0.125"]]
 
 

@@ -100,6 +100,11 @@ def test_a_run_is_scored_and_published(world: World) -> None:
         metrics = {row.metric: row.value for row in session.scalars(select(Score))}
         evidence = session.scalars(select(Evidence)).one()
     assert metrics["cosine_spearman"] == run.main_score
+    with world.database.reading() as session:
+        main = session.scalars(select(Score).where(Score.metric == "cosine_spearman")).one()
+        others = session.scalars(select(Score.n).where(Score.metric != "cosine_spearman")).all()
+    assert run.main_n == main.n and (run.main_low, run.main_high) == (main.low, main.high)
+    assert set(others) == {None}
     assert world.shop.blobs.exists(evidence.blob_sha256)
 
 

@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from app.core.aggregation import Cell, dataset_means, standings
+from app.core.significance import Interval
 from app.core.task_types import task_type
 from app.db.queries.datasets import DatasetRow
 from app.db.queries.models import has_twins, model_chips
@@ -27,6 +28,8 @@ class ScoreRow:
         run_id: the run that gave it, else the newest one.
         state: of its newest run; `done`, `total`, `reason` and `finished_at` too.
         cells: the main metric by (split, subset).
+        interval: of `score`, None where it is not known.
+        intervals: those of the cells, where they are.
     """
 
     model_id: int
@@ -42,6 +45,8 @@ class ScoreRow:
     reason: str
     finished_at: datetime | None
     cells: Mapping[Cell, float] = field(default_factory=dict)
+    interval: Interval | None = None
+    intervals: Mapping[Cell, Interval] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,7 @@ def scores_of(session: Session, dataset: DatasetRow) -> tuple[ScoreRow, ...]:
 
     Score and rank follow the board's rules, for a board of this dataset alone.
     """
-    cells = _main_scores(session, dataset)
+    cells, intervals = _main_scores(session, dataset)
     runs = _newest_runs(session, dataset.revision_id)
     found = [(row, value) for row, model_id in enumerate(runs) for value in cells.get(model_id, {}).values()]
     required = len({cell for values in cells.values() for cell in values})
@@ -72,7 +77,7 @@ def scores_of(session: Session, dataset: DatasetRow) -> tuple[ScoreRow, ...]:
     ranks = standings(means, [dataset.task_type]).ranks.tolist()
     scores = (None if math.isnan(score) else score for score in means.complete[:, 0].tolist())
     rows = [
-        _score_row(run, rank or None, score, cells.get(run.model_id, {}))
+        _score_row(run, rank or None, score, cells.get(run.model_id, {}), intervals.get(run.model_id, {}))
         for run, rank, score in zip(runs.values(), ranks, scores, strict=True)
     ]
     return tuple(sorted(rows, key=lambda row: (row.rank is None, row.rank or 0, row.model, row.variant)))
@@ -119,23 +124,28 @@ def older_scores(session: Session, dataset: DatasetRow) -> tuple[OlderRow, ...]:
     )
 
 
-def _main_scores(session: Session, dataset: DatasetRow) -> dict[int, dict[Cell, float]]:
-    """Model id -> cell -> main metric, of each model's newest finished run."""
+def _main_scores(
+    session: Session, dataset: DatasetRow
+) -> tuple[dict[int, dict[Cell, float]], dict[int, dict[Cell, Interval]]]:
+    """Model id -> cell -> main metric, and its interval where it is known, of each model's newest finished run."""
     finished = (
         select(func.max(Run.id))
         .where(Run.dataset_revision_id == dataset.revision_id, Run.state == JobState.DONE)
         .group_by(Run.model_id)
     )
     query = (
-        select(Run.model_id, Score.split, Score.subset, Score.value)
+        select(Run.model_id, Score.split, Score.subset, Score.value, Score.low, Score.high, Score.n)
         .join(Score, Score.run_id == Run.id)
         .where(Run.id.in_(finished), Score.metric == task_type(dataset.task_type).main_metric)
         .order_by(Run.id, Score.subset, Score.split)
     )
     cells: dict[int, dict[Cell, float]] = {}
-    for model_id, split, subset, value in session.execute(query):
+    intervals: dict[int, dict[Cell, Interval]] = {}
+    for model_id, split, subset, value, low, high, n in session.execute(query):
         cells.setdefault(model_id, {})[split, subset] = value
-    return cells
+        if low is not None and high is not None and n is not None:
+            intervals.setdefault(model_id, {})[split, subset] = Interval(low, high, n)
+    return cells, intervals
 
 
 def _newest_runs(session: Session, revision_id: int) -> dict[int, Any]:
@@ -149,6 +159,7 @@ def _newest_runs(session: Session, revision_id: int) -> dict[int, Any]:
         .group_by(Run.model_id)
         .subquery("per_model")
     )
+    result = aliased(Run)
     query = (
         select(
             Run.id,
@@ -163,15 +174,21 @@ def _newest_runs(session: Session, revision_id: int) -> dict[int, Any]:
             Model.revision,
             has_twins(),
             per_model.c.finished,
+            result.main_low,
+            result.main_high,
+            result.main_n,
         )
         .join(per_model, per_model.c.newest == Run.id)
+        .outerjoin(result, result.id == per_model.c.finished)
         .join(Model, Model.id == Run.model_id)
         .order_by(Run.model_id)
     )
     return {row.model_id: row for row in session.execute(query)}
 
 
-def _score_row(run: Any, rank: int | None, score: float | None, cells: Mapping[Cell, float]) -> ScoreRow:
+def _score_row(
+    run: Any, rank: int | None, score: float | None, cells: Mapping[Cell, float], intervals: Mapping[Cell, Interval]
+) -> ScoreRow:
     return ScoreRow(
         model_id=run.model_id,
         model=run.name,
@@ -186,4 +203,6 @@ def _score_row(run: Any, rank: int | None, score: float | None, cells: Mapping[C
         reason=(run.failure or {}).get("message", ""),
         finished_at=run.finished_at,
         cells=cells,
+        interval=Interval(run.main_low, run.main_high, run.main_n) if run.main_n and score is not None else None,
+        intervals=intervals,
     )

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, case, func, select
 from sqlalchemy.orm import Session, aliased
 
+from app.core.significance import Interval
 from app.core.task_types import TASK_TYPES
 from app.db.queries.models import NOT_READY, OPEN, has_twins, model_chips
 from app.db.tables import Dataset, DatasetRevision, JobState, Model, Run, Score, User, Worker
@@ -105,6 +106,9 @@ class RunDetail(RunRow):
 
     dataset_revision: str
     priority: int
+    main_low: float | None
+    main_high: float | None
+    main_n: int | None
     provenance: dict[str, Any] | None
     log: str
 
@@ -120,10 +124,14 @@ class MetricRow:
 
 @dataclass(frozen=True, slots=True)
 class ScoreTable:
-    """All scores of a run: a column for each (split, subset), a row for each metric, the main one first."""
+    """All scores of a run: a column for each (split, subset), a row for each metric, the main one first.
+
+    `intervals` are those of the main metric, where they are known, by (split, subset).
+    """
 
     cells: tuple[tuple[str, str], ...]
     rows: tuple[MetricRow, ...]
+    intervals: Mapping[tuple[str, str], Interval]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +193,10 @@ def load_run(session: Session, run_id: int) -> RunDetail | None:
 def load_scores(session: Session, run: RunDetail) -> ScoreTable:
     """Every score of a run; empty while it has none."""
     main = (run.provenance or {}).get("main_metric") or run.main_metric
-    query = select(Score.split, Score.subset, Score.metric, Score.value).where(Score.run_id == run.id)
-    values = {(split, subset, metric): value for split, subset, metric, value in session.execute(query)}
+    query = select(Score.split, Score.subset, Score.metric, Score.value, Score.low, Score.high, Score.n)
+    found = session.execute(query.where(Score.run_id == run.id)).all()
+    values = {(row.split, row.subset, row.metric): row.value for row in found}
+    intervals = {(row.split, row.subset): Interval(row.low, row.high, row.n) for row in found if row.n}
     cells = sorted({(split, subset) for split, subset, _ in values}, key=lambda cell: (cell[1], cell[0]))
     metrics = sorted(
         {metric for _, _, metric in values}, key=lambda name: (name != main, _further(name), _natural(name))
@@ -195,7 +205,7 @@ def load_scores(session: Session, run: RunDetail) -> ScoreTable:
         MetricRow(metric, metric == main, tuple(values.get((split, subset, metric)) for split, subset in cells))
         for metric in metrics
     )
-    return ScoreTable(tuple(cells), tuple(rows))
+    return ScoreTable(tuple(cells), tuple(rows), intervals)
 
 
 def model_choices(session: Session) -> tuple[ModelChoice, ...]:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.core.aggregation import RANK_DIGITS, Cell
 from app.core.formats import canonical
-from app.core.significance import MARGIN
+from app.core.significance import MARGIN, Interval
 from app.core.task_types import TASK_TYPES, TaskType
 from app.db.queries.dataset_scores import OlderRow, ScoreRow, older_scores, scores_of
 from app.db.queries.datasets import (
@@ -31,6 +31,7 @@ from app.http.access import Member, Viewer
 from app.http.dependencies import AppSettings, ReadSession, WriteSession
 from app.services import choices, datasets
 from app.services.accounts import Person
+from app.services.table_columns import half_width, interval_text
 from app.storage.blobs import BlobStore
 from app.web.board_table import HEAT_LEVELS
 from app.web.flash import redirect
@@ -101,6 +102,17 @@ class ScoreColumn:
     unit: str
     help: str
     values: tuple[float | None, ...]
+    intervals: tuple[Interval | None, ...]
+
+    def note(self, row: int) -> str:
+        """Half of the interval's width, "" where it is not known."""
+        known = self.intervals[row]
+        return half_width((known.low, known.high)) if known else ""
+
+    def title(self, row: int) -> str:
+        """The interval in words, "" where it is not known."""
+        known = self.intervals[row]
+        return interval_text(known) if known else ""
 
     @cached_property
     def _range(self) -> tuple[float, float]:
@@ -276,6 +288,7 @@ def _score_columns(scores: tuple[ScoreRow, ...], metric: str) -> tuple[ScoreColu
         metric,
         f"The main metric, {metric}, times 100; the mean over the dataset's parts. Higher is better.",
         tuple(row.score for row in scores),
+        tuple(row.interval for row in scores),
     )
     cells = sorted({cell for row in scores for cell in row.cells})
     one_subset = len({subset for _, subset in cells}) == 1
@@ -290,6 +303,7 @@ def _cell_column(scores: tuple[ScoreRow, ...], cell: Cell, metric: str, by_split
         "" if unit == "default" else unit,
         f"{metric} on the split {split}, subset {subset}, times 100.",
         tuple(row.cells.get(cell) for row in scores),
+        tuple(row.intervals.get(cell) for row in scores),
     )
 
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from pydantic import Field
 from sqlalchemy.orm import Session
 
+from app.core.significance import Interval
 from app.core.task_types import OWN_SCALE
 from app.db.queries import runs as queries
 from app.db.queries.house import count_alive
@@ -21,6 +22,7 @@ from app.http.dependencies import ReadSession, RowId, WriteSession
 from app.http.pagination import Listing, PageRequest, Paging
 from app.services import runs
 from app.services.repeats import Repeat, repeat_of
+from app.services.table_columns import half_width, interval_text
 from app.web.flash import redirect
 from app.web.forms import Form as ShownForm
 from app.web.forms import rejected
@@ -144,6 +146,19 @@ class RunPage:
     facts: tuple[Fact, ...]
     log: str | None
     repeat: Repeat | None = None
+
+    @property
+    def interval(self) -> str:
+        """Between what the main score lies, in words; "" where that is not known."""
+        run = self.run
+        if run.main_low is None or run.main_high is None or run.main_n is None:
+            return ""
+        return interval_text(Interval(run.main_low, run.main_high, run.main_n))
+
+    def note(self, row: queries.MetricRow, column: int) -> str:
+        """Half of the interval's width of a cell's main metric; "" for others, and where it is not known."""
+        known = self.scores.intervals.get(self.scores.cells[column]) if row.is_main else None
+        return half_width((known.low, known.high)) if known else ""
 
     @property
     def scale(self) -> str:
