@@ -1,6 +1,9 @@
 """`touchstone gate`: whether a candidate may take a baseline's place, as an exit code for pipelines."""
 
+import io
 import json
+import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,17 +65,20 @@ def gate(
     from app.services import gate_formats  # noqa: PLC0415 -- numpy and the database, only for commands that need them
 
     with _in_words():
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # a minus sign is no reason to leave with another code
         report = _decided(board, candidate, baseline, min_delta, dataset or [], data_dir)
         if junit:
             _write(junit, gate_formats.as_junit(report))
         if markdown and markdown != "-":
             _write(Path(markdown), gate_formats.as_markdown(report))
-    if markdown == "-":
-        typer.echo(gate_formats.as_markdown(report), nl=False)
-    if as_json:
-        typer.echo(json.dumps(gate_formats.as_dict(report), ensure_ascii=False, allow_nan=False, indent=2))
-    elif markdown != "-":
-        typer.echo(gate_formats.as_text(report), nl=False)
+        if markdown == "-":
+            typer.echo(gate_formats.as_markdown(report), nl=False)
+        if as_json:
+            typer.echo(json.dumps(gate_formats.as_dict(report), ensure_ascii=False, allow_nan=False, indent=2))
+        elif markdown != "-":
+            typer.echo(gate_formats.as_text(report), nl=False)
     raise typer.Exit(int(report.whole.outcome))
 
 
@@ -97,7 +103,7 @@ def _decided(  # noqa: PLR0917
 @contextmanager
 def _in_words() -> Iterator[None]:
     """Say what went wrong in one line, and leave with `BAD_INPUT`: any other code would be an answer."""
-    from sqlalchemy.exc import OperationalError  # noqa: PLC0415
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
 
     try:
         yield
@@ -105,10 +111,13 @@ def _in_words() -> Iterator[None]:
         message = error.message
     except (ValidationError, SettingsError) as error:
         message = f"the settings are wrong: {' '.join(str(error).split())}"
-    except OperationalError as error:
+    except DBAPIError as error:
         message = f"the database cannot be used: {' '.join(str(error.orig).split())}"
     except OSError as error:
         message = f"{error.filename} cannot be written: {error.strerror}"
+    except Exception as error:  # Python's own exit code would be an answer: worse
+        typer.echo(traceback.format_exc(), err=True, nl=False)
+        message = f"something unforeseen happened, {type(error).__name__}; report it with the lines above"
     else:
         return
     typer.echo(f"touchstone gate: {message}", err=True)

@@ -3,15 +3,17 @@
 import time
 from typing import Final
 
+import numpy as np
 import structlog
 from sqlalchemy import select
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from app.db.changes import board_stamp
 from app.db.session import Database
 from app.db.tables import Benchmark
 from app.services.boards import load_board
-from app.services.certainty import compute, computed_within, inputs_of, store
+from app.services.certainty import compute, computed_within, inputs_of, is_readable, store
 from app.services.evidence import EvidenceReader
 
 log = structlog.get_logger(__name__)
@@ -38,14 +40,28 @@ class CertaintyKeeper:
             if stamp == self._seen:
                 return
             benchmarks = session.scalars(select(Benchmark).order_by(Benchmark.is_default.desc(), Benchmark.id)).all()
-        settled = [self._is_up_to_date(benchmark) for benchmark in benchmarks]
+        settled = [self._settled(benchmark) for benchmark in benchmarks]
         if all(settled):
             self._seen = stamp
+
+    def _settled(self, benchmark: Benchmark) -> bool:
+        """As `_is_up_to_date`; a board that cannot be computed keeps no other waiting, until something changes."""
+        try:
+            return self._is_up_to_date(benchmark)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            log.exception("certainty cannot be computed", board=benchmark.slug)
+            return True
 
     def _is_up_to_date(self, benchmark: Benchmark) -> bool:
         with self._database.reading() as session:
             board = load_board(session, benchmark)
-            if not board.certainty_expected:
+            unread = board.certainty.unread if board.certainty else np.zeros(0, np.int64)
+            if len(unread):
+                if not is_readable(session, unread, self._evidence):
+                    return False
+            elif not board.certainty_expected:
                 return True
             if board.open_runs and computed_within(session, benchmark.id, _PAUSE_SECONDS):
                 return False

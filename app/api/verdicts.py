@@ -206,7 +206,7 @@ def _dataset(verdict: DatasetVerdict, names: tuple[str, str]) -> dict[str, Any]:
         "name": column.name,
         "examples": verdict.examples,
         "scores": list(verdict.scores),
-        "result": _judgement(verdict.judgement, names, verdict.examples, column.margin),
+        "result": _judgement(verdict.judgement, names, verdict.units, column.margin),
         "relative": verdict.relative,
         "parts": verdict.parts,
         "why": verdict.why,

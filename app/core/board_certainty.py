@@ -23,7 +23,7 @@ from app.core.resampling import (
     stratified_means,
     units_of,
 )
-from app.core.significance import INDICATIVE, student_intervals
+from app.core.significance import FEW, is_few, student_intervals
 
 FEWEST_TASKS: Final = 10
 """Fewer tasks are never resampled: an interval from them would be a guess."""
@@ -43,6 +43,11 @@ class ColumnValues:
     strata: Strata
     tested: bool = True
 
+    @property
+    def can_be_tested(self) -> bool:
+        """Whether they are values an example, and no part is a single one, which says nothing of the others."""
+        return self.tested and all(len(stratum.units) > 1 for stratum in self.strata)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoardCertainty:
@@ -53,14 +58,17 @@ class BoardCertainty:
         high: likewise.
         n: shape (columns,), from how many examples; 0 where unknown.
         means: low and high, each of shape (models,), by `mean_task`, `mean_task_type` and `type:NAME`.
-        best: shape (models,), the best rank (Borda) that a model has on 95% of the resamples; 0 where unknown.
+        best: shape (models,), the best rank (Borda) that a model has on 95% of the resamples; 0 where unknown, as
+            where every dataset has but a few examples.
         worst: likewise the worst.
         tiers: shape (models,), 1 for the models that no test separates from the best; 0 where none was made.
         p: shape (models, models), of Tukey's randomised test over all pairs; NaN where none was made.
-        tested: shape (columns,), the datasets that tests and tiers rest on.
+        tested: shape (columns,), the datasets that tests and tiers rest on; with fewer than 30 examples in all there
+            are none.
         by_task: whether tasks were resampled, because nothing is known of their examples.
         resamples: how many were drawn.
         seed: of all draws.
+        unread: the numbers of runs whose values could not be read when this was computed.
     """
 
     low: Floats
@@ -75,6 +83,7 @@ class BoardCertainty:
     by_task: bool = False
     resamples: int = RESAMPLES
     seed: int = SEED
+    unread: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def board_certainty(
@@ -101,9 +110,11 @@ def board_certainty(
             drawn = resampled_scores(column.strata, resamples=resamples, seed=(seed, place))
             sampled.add(place, column, drawn)
     found = sampled.intervals()
-    best, worst = sampled.rank_intervals()
-    tested = np.array([column is not None and column.tested for column in columns], np.bool_)
-    p, own_tiers = _tests([column if column and column.tested else None for column in columns], means, resamples, seed)
+    enough = any(column is not None and not is_few(column.strata) for column in columns)
+    best, worst = sampled.rank_intervals() if enough else np.zeros((2, len(means.known)), np.int64)
+    tested = np.array([column is not None and column.can_be_tested for column in columns], np.bool_)
+    testable = [column for column in columns if column is not None and column.can_be_tested]
+    p, own_tiers = _tests(testable, len(means.complete), FEW, resamples, seed)
     n = [sum(len(one.units) for one in column.strata) if column else 0 for column in columns]
     return BoardCertainty(
         sampled.low, sampled.high, np.array(n, np.int64), found, best, worst, own_tiers, p, tested,
@@ -143,8 +154,8 @@ def certainty_by_task(means: DatasetMeans, *, resamples: int = RESAMPLES, seed: 
     low, high = np.full((2, models), np.nan)
     if len(whole):
         low[whole], high[whole] = percentiles(sampled_means)
-    columns = [ColumnValues(whole, [Stratum(units_of(means.complete[whole].T), 1.0)])] if len(whole) else [None]
-    p, own_tiers = _tests(columns, DatasetMeans(*[means.complete.mean(axis=1, keepdims=True)] * 2), resamples, seed)
+    columns = [ColumnValues(whole, [Stratum(units_of(means.complete[whole].T), 1.0)])] if len(whole) else []
+    p, own_tiers = _tests(columns, models, FEWEST_TASKS, resamples, seed)
     unknown = np.full((models, tasks), np.nan)
     return BoardCertainty(
         unknown, unknown, np.zeros(tasks, np.int64), {"mean_task": (low, high)}, best, worst, own_tiers, p,
@@ -175,8 +186,8 @@ class _Sampled:
 
     def add(self, place: int, column: ColumnValues, drawn: Floats) -> None:
         """The scores of some models on a dataset, on every resample."""
-        models, n = column.models, sum(len(stratum.units) for stratum in column.strata)
-        ends = percentiles(drawn) if n >= INDICATIVE else student_intervals(column.strata)
+        models = column.models
+        ends = student_intervals(column.strata) if is_few(column.strata) else percentiles(drawn)
         self.low[models, place], self.high[models, place] = ends
         self.by_type[self.task_types[place]][:, models] += drawn.astype(np.float32)
         contenders = int((~np.isnan(self.means.complete)).any(axis=1).sum())
@@ -187,18 +198,26 @@ class _Sampled:
         types = np.array(list(self.task_types), dtype=object)
         if not self.by_type:
             return {}
-        unknown = np.isnan(self.low)
-        found = {}
+        found, every = {}, np.ones(len(types), np.bool_)
         mean_task, mean_task_type = np.zeros((2, *self.points.shape), np.float32)
         for name, sums in self.by_type.items():
             own = types == name
-            found[f"type:{name}"] = _intervals(_whole(unknown[:, own]), sums / own.sum())
+            found[f"type:{name}"] = self._ends(sums / own.sum(), own)
             mean_task += sums / len(types)
             mean_task_type += sums / (own.sum() * len(self.by_type))
-        whole = _whole(unknown)
-        found["mean_task"] = _intervals(whole, mean_task)
-        found["mean_task_type"] = _intervals(whole, mean_task_type)
+        found["mean_task"] = self._ends(mean_task, every)
+        found["mean_task_type"] = self._ends(mean_task_type, every)
         return found
+
+    def _ends(self, drawn: NDArray[np.floating[Any]], over: Booleans) -> tuple[Floats, Floats]:
+        """Of a mean over these datasets; over a single one it is that one's."""
+        if over.sum() == 1:
+            return self.low[:, over][:, 0], self.high[:, over][:, 0]
+        low, high = np.full((2, drawn.shape[1]), np.nan)
+        known = _whole(np.isnan(self.low[:, over]))
+        if known.any():
+            low[known], high[known] = percentiles(drawn[:, known], LEVEL)
+        return low, high
 
     def rank_intervals(self) -> tuple[Integers, Integers]:
         """Zeros if a score counts for ranks whose values are not known."""
@@ -210,16 +229,14 @@ class _Sampled:
 
 
 def _tests(
-    columns: Sequence[ColumnValues | None], means: DatasetMeans, resamples: int, seed: int
+    known: Sequence[ColumnValues], count: int, fewest: int, resamples: int, seed: int
 ) -> tuple[Floats, Integers]:
-    """Tukey's p and the tiers, over the models that have a value of every example."""
-    count = len(means.complete)
+    """Tukey's p and the tiers of so many models, over those that have a value of every example; none for too few."""
     p, found = np.full((count, count), np.nan), np.zeros(count, np.int64)
-    known = [column for column in columns if column is not None]
     models = np.arange(count)
     for column in known:
         models = np.intersect1d(models, column.models)
-    if not known or len(models) < 2:
+    if sum(len(stratum.units) for column in known for stratum in column.strata) < fewest or len(models) < 2:
         return p, found
     strata = [
         Stratum(one.units.of(np.searchsorted(column.models, models)), one.weight / len(known))
@@ -242,13 +259,6 @@ def _whole(unknown: Booleans) -> Booleans:
     """The rows without anything unknown."""
     whole: Booleans = np.logical_not(np.any(unknown, axis=1))
     return whole
-
-
-def _intervals(known: Booleans, drawn: NDArray[np.floating[Any]]) -> tuple[Floats, Floats]:
-    low, high = np.full((2, len(known)), np.nan)
-    if known.any():
-        low[known], high[known] = percentiles(drawn[:, known], LEVEL)
-    return low, high
 
 
 def _average_ranks(scores: Floats) -> Floats:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from app.core.aggregation import Floats, Integers
 from app.core.contributions import average_precision_contributions, kendall_contributions, spearman_contributions
 from app.core.correlation import spearman
-from app.core.resampling import Stratum, units_of
+from app.core.resampling import Strata, Stratum, Units, units_of
 from app.core.significance import Interval, score_interval
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -29,12 +29,14 @@ class ExampleValues:
         clusters: shape (n,), equal for queries whose only relevant document is the same: they are drawn together;
             None where nothing tells.
         is_mean: whether the values are scores of their own.
+        strata: shape (n,), equal for values that are drawn by themselves; None for all together.
     """
 
     place: Integers
     value: Floats
     clusters: Integers | None = None
     is_mean: bool = True
+    strata: Integers | None = None
 
     def __len__(self) -> int:
         return len(self.place)
@@ -68,13 +70,27 @@ def sampled_values(task_type: str, arrays: Arrays, score: float) -> ExampleValue
     if task_type != "Clustering":
         return values_of(task_type, arrays, score)
     draws = arrays["v_measure"].astype(np.float64)
-    return ExampleValues(np.arange(len(draws)), draws)
+    levels = arrays["level"].astype(np.int64) if "level" in arrays else None
+    return ExampleValues(np.arange(len(draws)), draws, strata=levels)
+
+
+def strata_of(cells: Sequence[ExampleValues]) -> Strata:
+    """One model's score as the mean over cells; within a cell its strata count by their size, as levels of topics."""
+    return [one for cell in cells for one in stratified(units_of(cell.value, cell.clusters), cell, len(cells))]
+
+
+def stratified(units: Units, cell: ExampleValues, cells: int) -> Strata:
+    """Units of a cell, whose strata are those of the values of one model; clustered ones have none."""
+    if cell.strata is None:
+        return [Stratum(units, 1 / cells)]
+    shares = [(cell.strata == number) for number in np.unique(cell.strata)]
+    return [Stratum(Units(units.sums[mine], units.sizes[mine]), mine.mean() / cells) for mine in shares]
 
 
 def interval_of(cells: Sequence[ExampleValues | None]) -> Interval | None:
     """The 95% interval of a score that is the mean over cells; None where one says nothing of its own."""
-    strata = [Stratum(units_of(cell.value, cell.clusters), 1 / len(cells)) for cell in cells if cell is not None]
-    found = score_interval(strata) if strata and len(strata) == len(cells) else None
+    known = [cell for cell in cells if cell is not None]
+    found = score_interval(strata_of(known)) if known and len(known) == len(cells) else None
     return None if found is None or math.isnan(found.low) else found
 
 

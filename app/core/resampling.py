@@ -15,6 +15,8 @@ from app.core.aggregation import Floats, Integers
 RESAMPLES: Final = 10_000
 SEED: Final = 42
 LEVEL: Final = 0.95
+FEW_UNITS: Final = 50
+"""The deviations of fewer are widened when they are drawn beside other strata: m units alone spread by (m - 1) / m."""
 _CHUNK_VALUES: Final = 200_000
 """Counts that are drawn at a time: few enough to stay in a processor's cache."""
 
@@ -145,10 +147,18 @@ def resampled_scores(strata: Strata, *, resamples: int = RESAMPLES, seed: Seed =
         Shape (resamples, models).
     """
     first, *others = strata
-    found = first.weight * resampled_means(first.units, resamples=resamples, seed=seed)
+    found = first.weight * _spread_means(first.units, resamples, seed)
     for number, stratum in enumerate(others, 1):
         own = (*(seed if isinstance(seed, tuple) else (seed,)), number)
-        found += stratum.weight * resampled_means(stratum.units, resamples=resamples, seed=own)
+        found += stratum.weight * _spread_means(stratum.units, resamples, own)
+    return found
+
+
+def _spread_means(units: Units, resamples: int, seed: Seed) -> Floats:
+    """As `resampled_means`; of few units with the variance that examples have, not that of these few."""
+    found, m = resampled_means(units, resamples=resamples, seed=seed), len(units)
+    if 1 < m < FEW_UNITS:
+        found = units.means + (found - units.means) * np.sqrt(m / (m - 1))
     return found
 
 

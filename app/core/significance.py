@@ -40,6 +40,9 @@ EQUALITY_LEVEL: Final = 0.9
 _POWER: Final = 2.80
 """1.96 + 0.84: a two-sided test at 5% finds the difference in 80 of 100 cases."""
 _TIE_DIGITS: Final = 10
+_SAME: Final = 1e-9
+"""A standard error that is a smaller share of the difference than this is what rounding leaves of none."""
+_DEFINED: Final = 0.99
 _CHUNK_SIGNS: Final = 400_000
 
 
@@ -112,10 +115,10 @@ def mean_interval(
 def score_interval(strata: Strata, *, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
     """The same of one model's score over several strata, such as the cells of a dataset; one column."""
     n = sum(len(stratum.units) for stratum in strata)
-    if INDICATIVE <= n < MANY:
-        low, high = percentiles(resampled_scores(strata, resamples=resamples, seed=seed), level)
-    else:
+    if n >= MANY or is_few(strata):
         low, high = student_intervals(strata, level)
+    else:
+        low, high = percentiles(resampled_scores(strata, resamples=resamples, seed=seed), level)
     return Interval(float(low[0]), float(high[0]), n)
 
 
@@ -157,9 +160,7 @@ def compare_strata(strata: Strata, *, resamples: int = RESAMPLES, seed: int = SE
         seed: of both.
         counted: whether a unit's difference is one of scores, so that wins, ties and losses can be counted.
     """
-    samples = None
-    if sum(len(stratum.units) for stratum in strata) >= INDICATIVE:
-        samples = resampled_scores(strata, resamples=resamples, seed=seed)[:, 0]
+    samples = None if is_few(strata) else resampled_scores(strata, resamples=resamples, seed=seed)[:, 0]
     flipped = sign_flip(pooled(strata), resamples=resamples, seed=seed)
     differences = np.concatenate([stratum.units.sums[:, 0] for stratum in strata])
     outcomes = _outcomes(differences) if counted else _NOT_COUNTED
@@ -173,15 +174,17 @@ def compare_samples(samples_a: ArrayLike, samples_b: ArrayLike, value: float, st
     together (docs/statistics.md).
 
     Args:
-        samples_a: shape (resamples,), A's score on each; NaN where it is undefined.
+        samples_a: shape (resamples,), A's score on each; NaN where it is undefined. Where that is more than one in a
+            hundred, the intervals are Student's.
         samples_b: B's on the same resamples.
         value: A's score less B's, on all examples.
         strata: differences of what the examples contribute to the two scores (`app.core.contributions`).
     """
     samples = np.asarray(samples_a, np.float64) - np.asarray(samples_b, np.float64)
-    few = sum(len(stratum.units) for stratum in strata) < INDICATIVE
+    defined = samples[np.isfinite(samples)]
+    told = len(defined) >= _DEFINED * len(samples) and not is_few(strata)
     p = float(sign_flip(pooled(strata))[0])
-    return _difference(strata, value, None if few else samples[np.isfinite(samples)], p, _NOT_COUNTED)
+    return _difference(strata, value, defined if told else None, p, _NOT_COUNTED)
 
 
 def sign_flip(units: Units, *, resamples: int = RESAMPLES, seed: int = SEED) -> Floats:
@@ -281,13 +284,13 @@ def _difference(
 ) -> Difference:
     """Put together; without samples the intervals are Student's."""
     n = sum(len(stratum.units) for stratum in strata)
-    error, free = float(standard_errors(strata)[0]), n - len(strata)
+    error, free = float(standard_errors(strata)[0]), degrees_of_freedom(strata)
     if samples is None:
         ends = [student_intervals(strata, level) for level in (LEVEL, EQUALITY_LEVEL)]
     else:
         ends = [percentiles(samples[:, None], level) for level in (LEVEL, EQUALITY_LEVEL)]
     intervals = [Interval(float(low[0]), float(high[0]), n) for low, high in ends]
-    p_t = t_tails(value / error, free) if error > 0 else math.nan
+    p_t = t_tails(value / error, free) if error > _SAME * abs(value) else math.nan
     told = abs(value) > 10**-_TIE_DIGITS and not math.isnan(error)
     needed = math.ceil(n * (_POWER * error / value) ** 2) if told else None
     return Difference(value, intervals[0], intervals[1], p, p_t, needed=needed, **outcomes)
@@ -310,9 +313,29 @@ def standard_errors(strata: Strata) -> Floats:
     return np.sqrt(variance)
 
 
+def degrees_of_freedom(strata: Strata) -> float:
+    """Of the standard error, by Welch and Satterthwaite for strata that vary alike: n - 1 for one, else between.
+
+    Of what a small stratum happens to vary nothing is made: two values that are near each other by chance would make
+    the whole look sure.
+
+    Returns:
+        NaN where a stratum is a single unit, and without any.
+    """
+    parts = [(stratum.weight**2 / len(stratum.units), len(stratum.units) - 1) for stratum in strata]
+    if not parts or not all(free for _, free in parts):
+        return math.nan
+    total = math.fsum(part for part, _ in parts)
+    return round(total**2 / math.fsum(part**2 / free for part, free in parts), _TIE_DIGITS)
+
+
+def is_few(strata: Strata) -> bool:
+    """Whether intervals are Student's: the spread is as little known as from fewer than 50 units of one stratum."""
+    return not degrees_of_freedom(strata) + 1 >= INDICATIVE
+
+
 def student_intervals(strata: Strata, level: float = LEVEL) -> tuple[Floats, Floats]:
     """The ends of Student's interval of every model's score, for few units; each of shape (models,)."""
-    free = sum(len(stratum.units) for stratum in strata) - len(strata)
-    scores, errors = stratified_means(strata), standard_errors(strata)
-    half = errors * t_quantile(level, free) if free > 0 else np.full(len(errors), np.nan)
+    scores, free = stratified_means(strata), degrees_of_freedom(strata)
+    half = standard_errors(strata) * (math.nan if math.isnan(free) else t_quantile(level, free))
     return scores - half, scores + half

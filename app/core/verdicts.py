@@ -61,7 +61,7 @@ def judge(difference: Difference, *, adjusted_p: float | None = None, margin: fl
     p = difference.p if adjusted_p is None else adjusted_p
     low, high = difference.equality.low, difference.equality.high
     negligible = -margin <= low and high <= margin
-    if difference.interval.n < FEW:
+    if difference.interval.n < FEW or math.isnan(low):
         verdict = Verdict.TOO_FEW
     elif p < SIGNIFICANT:
         verdict = Verdict.BETTER if difference.value > 0 else Verdict.WORSE
@@ -105,6 +105,8 @@ def sentence(judgement: Judgement, a: str, b: str, *, examples: str = "examples"
     """
     found = judgement.difference
     if judgement.verdict is Verdict.TOO_FEW:
+        if found.interval.n >= FEW:
+            return "No verdict: a part with a single example says nothing of how sure it is."
         return f"No verdict: {found.interval.n:,} {examples} are too few, at least {FEW} are needed."
     low, high = found.interval.low, found.interval.high
     first, second, sign = (a, b, 1) if found.value >= 0 else (b, a, -1)
@@ -125,7 +127,9 @@ def sentence(judgement: Judgement, a: str, b: str, *, examples: str = "examples"
             return f"{hint}{first} beats {second} by {points} ({facts}).{equal}"
         case Verdict.EQUAL:
             return f"{hint}{a} and {b} are practically equal: {points} apart ({facts})."
-    more = f"; about {_rounded(found.needed):,} {examples} would be needed" if found.needed else ""
+    more = ""
+    if found.needed and found.needed > found.interval.n:
+        more = f"; about {_rounded(found.needed):,} {examples} would be needed"
     return f"{hint}No evidence of a difference between {a} and {b} ({facts}){more}."
 
 

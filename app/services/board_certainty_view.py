@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from app.core.board_certainty import BoardCertainty
+from app.core.significance import FEW
 from app.core.verdicts import SIGNIFICANT
 from app.db.queries.boards import Board, BoardColumn, BoardModel
 from app.services.board_look import Look
@@ -181,8 +182,12 @@ def _dataset(certainty: BoardCertainty, place: int, column: BoardColumn) -> Cert
     n = int(certainty.n[place])
     if column.task_type == "Clustering" and not certainty.tested[place]:
         why = "A clustering has no values an example: only the spread over its draws is known."
+    elif not certainty.tested[place] and n:
+        why = "A part of it is a single example, which says nothing of others."
     elif not certainty.tested[place]:
         why = "Its runs have kept no values an example."
+    elif certainty.n[certainty.tested].sum() < FEW:
+        why = f"All datasets together have fewer than {FEW} examples."
     elif not certainty.tiers.any():
         why = "Fewer than two models have values of every dataset."
     else:

@@ -26,6 +26,10 @@ _LATEX: Final = str.maketrans(
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
         "—": "---",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        '"': "''",
         **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     }
 )

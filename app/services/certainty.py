@@ -16,8 +16,9 @@ from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from app.core.aggregation import Integers
 from app.core.board_certainty import FEWEST_TASKS, BoardCertainty, ColumnValues, board_certainty, certainty_by_task
-from app.core.example_values import ExampleValues, sampled_values
+from app.core.example_values import ExampleValues, sampled_values, stratified
 from app.core.resampling import RESAMPLES, SEED, Stratum
 from app.db.queries.boards import Board
 from app.db.tables import Benchmark, BoardCertaintyRow
@@ -61,18 +62,21 @@ def inputs_of(board: Board) -> str:
 def compute(session: Session, board: Board, evidence: EvidenceReader) -> BoardCertainty:
     """From the values that the board's runs kept; of an imported board from its tasks. Seconds on a large board.
 
-    A run whose values cannot be read is left out, and the log says so.
+    A run whose values cannot be read is left out, the log says so, and what was found names it.
     """
     if board.imported:
         return certainty_by_task(board.means)
     complete = ~np.isnan(board.means.complete)
     run_ids = np.where(complete, board.run_ids, 0)
-    columns = []
+    columns, unread = [], []
     for place in range(len(board.columns)):
         wanted = {int(run_id): row for row, run_id in enumerate(run_ids[:, place]) if run_id}
         cells = {wanted[run_id]: found for run_id, found in evidence.cells(session, wanted).items()}
-        columns.append(column_values(cells))
-    return board_certainty(columns, board.means, [column.task_type for column in board.columns])
+        found, lost = column_values(cells)
+        columns.append(found)
+        unread += [int(run_ids[row, place]) for row in lost]
+    whole = board_certainty(columns, board.means, [column.task_type for column in board.columns])
+    return replace(whole, unread=np.array(unread, np.int64))
 
 
 def computed_within(session: Session, benchmark_id: int, seconds: int) -> bool:
@@ -81,6 +85,18 @@ def computed_within(session: Session, benchmark_id: int, seconds: int) -> bool:
         BoardCertaintyRow.benchmark_id == benchmark_id, BoardCertaintyRow.computed_at > db_now(-seconds)
     )
     return session.scalar(lately) is not None
+
+
+def is_readable(session: Session, unread: Integers, evidence: EvidenceReader) -> bool:
+    """Whether some of the runs whose values could not be read are there by now."""
+    for cells in evidence.cells(session, unread.tolist()).values():
+        try:
+            for cell in cells:
+                cell.arrays()
+        except NotFound:
+            continue
+        return True
+    return False
 
 
 def store(session: Session, benchmark_id: int, inputs: str, found: BoardCertainty) -> None:
@@ -93,40 +109,45 @@ def store(session: Session, benchmark_id: int, inputs: str, found: BoardCertaint
     session.execute(statement.on_conflict_do_update(index_elements=["benchmark_id"], set_=values))
 
 
-def column_values(cells: Mapping[int, Sequence[CellEvidence]]) -> ColumnValues | None:
+def column_values(cells: Mapping[int, Sequence[CellEvidence]]) -> tuple[ColumnValues | None, tuple[int, ...]]:
     """The values of one dataset, of the models that have them in every cell that any has.
 
     Args:
         cells: by the row of each model on the board.
 
     Returns:
-        None where there is nothing that several models could share.
+        None where there is nothing that several models could share; and the rows whose files cannot be read.
     """
+    unread = []
     by_model: dict[int, dict[tuple[str, str], ExampleValues]] = {}
     for row, own in cells.items():
         try:
             values = {(cell.split, cell.subset): _values(cell) for cell in own}
         except NotFound as error:
             log.warning("values of a run cannot be read", **error.details)
+            unread.append(row)
             continue
         by_model[row] = {name: found for name, found in values.items() if found is not None}
     names = sorted({name for values in by_model.values() for name in values})
     models = sorted(row for row, values in by_model.items() if len(values) == len(names))
     if not names or not models:
-        return None
-    shared = [shared_units([by_model[model][name] for model in models]) for name in names]
-    strata = [Stratum(units, 1 / len(names)) for units in shared if units is not None]
-    if len(strata) < len(names):
-        return None
+        return None, tuple(unread)
+    strata: list[Stratum] = []
+    for name in names:
+        shared = [by_model[model][name] for model in models]
+        units = shared_units(shared)
+        if units is None:
+            return None, tuple(unread)
+        strata += stratified(units, shared[0], len(names))
     tested = all(cell.task_type != "Clustering" for own in cells.values() for cell in own)
-    return ColumnValues(np.array(models), strata, tested)
+    return ColumnValues(np.array(models), strata, tested), tuple(unread)
 
 
 def _values(cell: CellEvidence) -> ExampleValues | None:
     """Of a cell; of clustering those of its draws."""
     if cell.task_type != "Clustering":
         return cell.values()
-    return sampled_values(cell.task_type, cell.arrays("v_measure"), cell.score)
+    return sampled_values(cell.task_type, cell.arrays("v_measure", "level"), cell.score)
 
 
 def _written(found: BoardCertainty) -> bytes:

@@ -121,7 +121,7 @@ def decide(
     decisions = tuple(_decision(verdict, least) for verdict in pair.datasets)
     if pair.board is None:
         raise _nothing(board, decisions)
-    whole = _whole(board, pair.board.difference, decisions, least)
+    whole = _whole(board, pair.board.difference, pair.tested, decisions, least)
     names = [full_name(board.models[place]) for place in (first, second)]
     return GateReport(board.name, board.slug, names[0], names[1], least, whole, decisions)
 
@@ -209,7 +209,11 @@ def _decision(verdict: DatasetVerdict, least: float) -> Decision:
         owed = verdict.lost or verdict.lacking == (0,)
         return Decision(name, key, Gate.CANNOT_TELL, None, f"not tested. {verdict.why}", owed=owed)
     found = verdict.judgement.difference
-    return Decision(name, key, gate(found, least), found, _message(found, least, verdict.examples))
+    message, (both, parts) = _message(found, least, verdict.units), verdict.parts
+    if both < parts:
+        message += f" Only {both} of its {parts} parts have values of both models."
+    owed = both < parts or not verdict.counts
+    return Decision(name, key, gate(found, least), found, message, owed=owed)
 
 
 def _message(found: Difference, least: float, examples: str) -> str:
@@ -227,9 +231,8 @@ def _message(found: Difference, least: float, examples: str) -> str:
     return f"{figures}; the interval holds {limit}, so both are possible. More {examples} narrow it."
 
 
-def _whole(board: Board, found: Difference, decisions: Sequence[Decision], least: float) -> Decision:
-    """Over all datasets; never in the candidate's favour while a test is owed."""
-    tested = sum(decision.difference is not None for decision in decisions)
+def _whole(board: Board, found: Difference, tested: int, decisions: Sequence[Decision], least: float) -> Decision:
+    """Over all datasets that count; never in the candidate's favour while a test is owed."""
     message = f"over {tested} {'dataset' if tested == 1 else 'datasets'}: {_message(found, least, 'examples')}"
     owed = [decision for decision in decisions if decision.owed]
     outcome = gate(found, least)
@@ -237,7 +240,7 @@ def _whole(board: Board, found: Difference, decisions: Sequence[Decision], least
         outcome = Gate.CANNOT_TELL
         names = ", ".join(decision.name for decision in owed[:_NAMED])
         message += (
-            f" But {len(owed)} of {len(decisions)} {'has' if len(owed) == 1 else 'have'} no test yet ({names}). Let "
+            f" But {len(owed)} of {len(decisions)} {'has' if len(owed) == 1 else 'have'} no whole test ({names}). Let "
             "the missing runs finish, or name the datasets that count."
         )
     return Decision(board.name, board.slug, outcome, found, message, owed=bool(owed))

@@ -48,6 +48,7 @@ class Outcome:
         draws: for clustering, the standard deviation over the draws of each.
         parts: on how many splits and subsets both have values, and how many there are.
         counts: whether it can be part of a test over several datasets: no part is a single example.
+        clustered: whether groups of examples are counted, not examples.
         missing: in words, where a file is not there.
     """
 
@@ -56,6 +57,7 @@ class Outcome:
     draws: tuple[float, float] | None = None
     parts: tuple[int, int] = (0, 0)
     counts: bool = False
+    clustered: bool = False
     missing: str = ""
 
 
@@ -77,6 +79,7 @@ def compare_runs(a: Sequence[CellEvidence], b: Sequence[CellEvidence]) -> Outcom
         histogram=_histogram(np.concatenate([cell.a - cell.b for cell in cells])),
         parts=(len(cells), len(every)),
         counts=all(len(stratum.units) > 1 for stratum in strata),
+        clustered=any((stratum.units.sizes > 1).any() for stratum in strata),
     )
 
 

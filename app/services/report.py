@@ -175,8 +175,11 @@ def _dataset_test(session: Session, reader: EvidenceReader, board: Board, place:
         return _Test(None, f"fewer than {FEW} examples")
     if len(board.models) > MOST_TESTED:
         return _Test(None, f"the board has more than {MOST_TESTED} models")
-    beats = beaten_on(session, reader, board, place)
-    return _Test(beats, "" if beats is not None else "fewer than two models have values of the same examples")
+    found = beaten_on(session, reader, board, place)
+    why = "" if found.beats is not None else "fewer than two models have values of the same examples"
+    if found.unread:
+        why = f"the files of {found.unread:,} {'run is' if found.unread == 1 else 'runs are'} missing; restore them"
+    return _Test(None if found.unread else found.beats, why)
 
 
 def _beaten_in_the_mean(board: Board) -> Booleans | None:
@@ -277,7 +280,9 @@ def _facts(session: Session, view: BoardView) -> dict[str, str]:
     }
     if certainty is not None:
         found |= {
-            "Intervals": f"95%, percentile bootstrap over {'tasks' if certainty.by_task else 'examples'}",
+            "Intervals": "95%, percentile bootstrap over tasks"
+            if certainty.by_task
+            else "95%, percentile bootstrap over examples, Student's for few",
             "Tests": "Tukey's randomised test, studentised (max T), two-sided, all pairs of "
             f"{len(board.models):,} models, p < {SIGNIFICANT}",
             "Correction": "for all pairs; the mean and each dataset are families of their own",

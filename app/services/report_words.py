@@ -29,8 +29,9 @@ def methods(view: BoardView, tested: Sequence[str]) -> Iterator[str]:
     if certainty is None:
         return
     yield _by_task(view, certainty) if certainty.by_task else _by_example(view, certainty)
-    if not certainty.by_task or certainty.tested.any():
-        yield _tested(view, certainty, tested)
+    whole = len(view.datasets) == len(view.board.columns) and bool(certainty.tiers.any())
+    if whole or tested:
+        yield _tested(view, certainty, tested, whole=whole)
 
 
 def references(view: BoardView) -> Iterator[str]:
@@ -54,13 +55,12 @@ def references(view: BoardView) -> Iterator[str]:
 
 
 def _scores(view: BoardView) -> str:
-    datasets = len(view.datasets)
     return (
-        f"{len(view.order):,} embedding models are compared on {datasets:,} "
-        f"{'dataset' if datasets == 1 else 'datasets'} with Touchstone {__version__}; metrics and ranks follow the "
-        f"rules of MTEB {MTEB_RULES} (Muennighoff et al. 2023). The score on a dataset is the mean of its main metric "
-        "over its parts, times 100. Mean (Task) is the mean over datasets, Mean (TaskType) that of the "
-        "means of the task types. Models are ranked by Borda count over the datasets."
+        f"{len(view.order):,} embedding models are compared on {_datasets(len(view.datasets))} with Touchstone "
+        f"{__version__}; metrics and ranks follow the rules of MTEB {MTEB_RULES} (Muennighoff et al. 2023). The score "
+        "on a dataset is the mean of its main metric over its parts, times 100. Mean (Task) is the mean over "
+        "datasets, Mean (TaskType) that of the means of the task types. Models are ranked by Borda count over the "
+        "datasets."
     )
 
 
@@ -68,7 +68,8 @@ def _by_example(view: BoardView, certainty: BoardCertainty) -> str:
     types = {column.task_type for column in view.shown_columns}
     parts = [
         f"Intervals are 95% percentile bootstrap intervals over examples ({certainty.resamples:,} resamples, seed "
-        f"{certainty.seed}; Efron and Tibshirani 1993). Examples are drawn within each part of a dataset, the same "
+        f"{certainty.seed}; Efron and Tibshirani 1993), or Student's where the spread is known from fewer than "
+        f"{INDICATIVE} examples. Examples are drawn within each part of a dataset, the same "
         "ones for every model; queries whose only relevant document is the same are drawn together. Intervals of means "
         "average the resampled scores of the datasets; rank intervals rank all models again on every resample.",
     ]
@@ -93,7 +94,8 @@ def _by_task(view: BoardView, certainty: BoardCertainty) -> str:
     )
 
 
-def _tested(view: BoardView, certainty: BoardCertainty, tested: Sequence[str]) -> str:
+def _tested(view: BoardView, certainty: BoardCertainty, tested: Sequence[str], *, whole: bool) -> str:
+    """`whole` says whether all datasets are shown and were tested together."""
     board = view.board
     family = (
         "All pairs of models are tested by Tukey's randomised test in its studentised form (single-step max T; "
@@ -109,11 +111,15 @@ def _tested(view: BoardView, certainty: BoardCertainty, tested: Sequence[str]) -
     if certainty.by_task:
         where = "The test is of Mean (Task)."
     else:
-        count = int(certainty.tested.sum())
-        each = f" and of each of {len(tested):,} datasets by itself" if tested else ""
+        mean = f"the mean over the {_datasets(int(certainty.tested.sum()))} with values an example" if whole else ""
+        each = f"{_datasets(len(tested))} by itself" if len(tested) == 1 else f"each of {_datasets(len(tested))}"
+        what = " and ".join(filter(None, (mean, each if tested else "")))
         where = (
-            f"The tests are of the mean over the {count:,} datasets with values an example{each}; every test is a "
-            f"family of its own. With fewer than {FEW} examples nothing is tested, with fewer than "
-            f"{INDICATIVE} a result is indicative."
+            f"The tests are of {what}; every test is a family of its own. With fewer than {FEW} examples nothing is "
+            f"tested, with fewer than {INDICATIVE} a result is indicative."
         )
     return f"{family} {letters} {where}"
+
+
+def _datasets(count: int) -> str:
+    return f"{count:,} {'dataset' if count == 1 else 'datasets'}"

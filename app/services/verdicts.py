@@ -41,7 +41,7 @@ class DatasetVerdict:
 
     Attributes:
         scores: A's and B's, None where one is missing.
-        examples: what is compared, such as queries.
+        examples: what is compared, such as queries; `units`: what is counted, where those of one source are one.
         judgement: None where nothing could be tested.
         why: then the reason, in words.
         lacking: the places, 0 or 1, of those of the two that have no result here.
@@ -49,11 +49,13 @@ class DatasetVerdict:
         histogram: of the differences.
         draws: for clustering the standard deviation over the draws, of A and of B.
         parts: on how many of the dataset's splits and subsets both have values, and how many there are.
+        counts: whether it is part of the test over the whole board.
     """
 
     column: BoardColumn
     scores: tuple[float | None, float | None]
     examples: str
+    units: str
     judgement: Judgement | None
     why: str = ""
     lacking: tuple[int, ...] = ()
@@ -61,6 +63,7 @@ class DatasetVerdict:
     histogram: Histogram | None = None
     draws: tuple[float, float] | None = None
     parts: tuple[int, int] = (0, 0)
+    counts: bool = False
 
     @property
     def relative(self) -> float | None:
@@ -272,6 +275,7 @@ def _dataset_verdict(
         column=column,
         scores=(a, b),
         examples=_EXAMPLES.get(column.task_type, "texts"),
+        units=_units(column, outcome),
         judgement=judged,
         why="" if judged else _why(column, outcome, names, imported=board.imported),
         lacking=lacking,
@@ -279,7 +283,15 @@ def _dataset_verdict(
         histogram=outcome.histogram,
         draws=outcome.draws,
         parts=outcome.parts,
+        counts=outcome.counts,
     )
+
+
+def _units(column: BoardColumn, outcome: Outcome) -> str:
+    """What is counted, in words."""
+    if outcome.clustered:
+        return "groups of queries with the same source"
+    return _EXAMPLES.get(column.task_type, "texts")
 
 
 def _why(column: BoardColumn, outcome: Outcome, lacking: Sequence[str], *, imported: bool) -> str:

@@ -158,7 +158,7 @@ def _table(comparison: Comparison, found: Verdicts, pair: PairVerdict, editable:
         rows.append(
             VerdictRow(
                 verdict,
-                sentence=_sentence(judgement, names, verdict.examples) if judgement else Markup(),
+                sentence=_sentence(judgement, names, verdict.units) if judgement else Markup(),
                 winner=_winner(judgement, pair.other),
                 p_t=None if difference is None or math.isnan(difference.p_t) else difference.p_t,
                 needed=_needed(judgement),

@@ -157,6 +157,21 @@ def test_scores_from_few_examples_have_students_intervals() -> None:
     for model in range(4):
         expected = stats.t.interval(0.95, 39, table[:, model].mean(), stats.sem(table[:, model]))
         assert (found.low[model, 0], found.high[model, 0]) == pytest.approx(expected)
-    assert (found.best > 0).all()
+        assert (found.means["mean_task"][0][model], found.means["type:a"][1][model]) == pytest.approx(expected)
+    assert not found.best.any()  # ranks of few examples alone are anybody's guess
+    assert (certainty(column(table), column(values(60, 1))).best > 0).all()
     single = certainty(column(table[:1]))
     assert np.isnan(single.low).all() and not single.best.any()
+
+
+def test_fewer_than_thirty_examples_in_all_are_not_tested() -> None:
+    far = np.random.default_rng(0).normal([0.9, 0.5, 0.1, 0.0], 0.01, (20, 4))
+    few = certainty(column(far))
+    assert not few.tiers.any() and np.isnan(few.p).all() and np.isfinite(few.low).all()
+    assert certainty(column(far), column(far[:10])).tiers.all()
+
+
+def test_a_part_of_one_example_is_not_tested() -> None:
+    found = certainty(column(values(100, 0)), column(values(100, 1), values(1, 2)))
+    assert found.tested.tolist() == [True, False]
+    assert np.isnan(found.low[:, 1]).all() and (found.tiers > 0).all()

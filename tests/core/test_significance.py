@@ -8,8 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as some
 from scipy import stats
 
-from app.core.resampling import units_of
-from app.core.significance import benjamini_hochberg, compare, holm, mean_interval, sign_flip
+from app.core.resampling import Stratum, units_of
+from app.core.significance import (
+    benjamini_hochberg,
+    compare,
+    compare_samples,
+    compare_strata,
+    holm,
+    mean_interval,
+    sign_flip,
+)
+from app.core.verdicts import Gate, Verdict, gate, judge, sentence
 
 
 def scores(n: int, shift: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -125,3 +134,46 @@ def test_holm_is_the_slow_definition(ps: list[float]) -> None:
 @given(some.lists(some.floats(0, 1), min_size=1, max_size=12))
 def test_benjamini_hochberg_is_scipys(ps: list[float]) -> None:
     assert benjamini_hochberg(ps) == pytest.approx(stats.false_discovery_control(ps))
+
+
+@pytest.mark.parametrize("sizes", [(2,) * 25, (2, 100), (5, 5, 300), (4,) * 15])
+def test_small_parts_do_not_make_a_mean_over_parts_surer_than_it_is(sizes: tuple[int, ...]) -> None:
+    """Of two equal models, whose mean difference is zero: 95% within, give or take what 300 repeats leave open."""
+    generator, held = np.random.default_rng(0), 0
+    for _ in range(300):
+        strata = [Stratum(units_of(generator.normal(0, 1, size)), 1 / len(sizes)) for size in sizes]
+        found = compare_strata(strata, resamples=200)
+        held += found.interval.low <= 0 <= found.interval.high
+    assert 0.91 <= held / 300 <= 0.99
+
+
+def test_many_parts_of_some_size_have_the_bootstrap_with_the_variance_of_examples() -> None:
+    generator = np.random.default_rng(1)
+    tables = [generator.normal(0, 1, 10) for _ in range(30)]
+    found = compare_strata([Stratum(units_of(table), 1 / 30) for table in tables])
+    error = np.sqrt(sum(stats.sem(table) ** 2 for table in tables)) / 30
+    assert found.interval.high - found.interval.low == pytest.approx(2 * 1.96 * error, rel=0.03)
+
+
+def test_a_part_of_one_example_leaves_no_interval_and_no_verdict() -> None:
+    strata = [Stratum(units_of(np.full(60, 0.3) + np.arange(60) / 1e3), 0.5), Stratum(units_of([-0.2]), 0.5)]
+    found = compare_strata(strata)
+    assert np.isnan(found.interval.low) and found.needed is None
+    judged = judge(found)
+    assert judged.verdict is Verdict.TOO_FEW
+    assert sentence(judged, "A", "B") == "No verdict: a part with a single example says nothing of how sure it is."
+    assert gate(found, -0.01) is Gate.CANNOT_TELL
+
+
+def test_equal_differences_have_no_t() -> None:
+    assert np.isnan(compare(np.full(60, 0.3), np.full(60, 0.2)).p_t)
+
+
+def test_a_metric_that_is_undefined_on_many_resamples_has_students_interval() -> None:
+    values = np.random.default_rng(0).normal(0.1, 1, 60)
+    strata = [Stratum(units_of(values), 1.0)]
+    samples = np.where(np.arange(10_000) % 50, np.linspace(-0.1, 0.3, 10_000), np.nan)
+    found = compare_samples(samples, np.zeros(10_000), float(values.mean()), strata)
+    low, high = stats.t.interval(0.95, 59, values.mean(), stats.sem(values))
+    assert (found.interval.low, found.interval.high) == pytest.approx((low, high))
+    assert compare_samples(np.full(10, np.nan), np.zeros(10), 0.1, strata).interval == found.interval

@@ -94,3 +94,12 @@ def test_sentences() -> None:
     assert sentence(judge(of(40)), "A", "B").startswith("Indicative only: A beats B by 3.10 points")
     equal = replace(NOTHING, value=0.0, equality=Interval(-0.004, 0.004, 420), needed=None)
     assert sentence(judge(equal), "A", "B").startswith("A and B are practically equal: 0.00 points apart (95% CI −1.00")
+
+
+def test_examples_that_are_there_already_are_not_asked_for() -> None:
+    """The verdict is Holm's, the number is of a test alone."""
+    found = Difference(0.028, Interval(0.009, 0.047, 420), Interval(0.012, 0.044, 420), 0.004, 0.004, 1, 2, 3, 390)
+    assert "would be needed" not in sentence(judge(found, adjusted_p=0.066), "A", "B")
+    assert "about 1,300 examples would be needed" in sentence(
+        judge(replace(found, needed=1_300), adjusted_p=0.2), "A", "B"
+    )

@@ -194,7 +194,8 @@ class TestWhole:
         sure = certain(load(world, world.board("groups", "pairs", "old")), (1, 1))
         assert sure.certainty is not None
         tested = np.array([False, True, False])
-        found = view_certainty(replace(sure, certainty=replace(sure.certainty, tested=tested)))
+        counted = np.array([10, 400, 0])
+        found = view_certainty(replace(sure, certainty=replace(sure.certainty, tested=tested, n=counted)))
         assert found is not None
         groups, pairs, old = (one.left_out for one in found.datasets)
         assert "only the spread over its draws is known" in groups

@@ -149,3 +149,31 @@ def test_a_margin_does_not_make_a_board_compute_again(world: VerdictWorld) -> No
         session.execute(Dataset.__table__.update().values(margin=0.05))
     assert certainty.inputs_of(board_of(world, slug)) == before
     assert board_of(world, slug).columns[0].margin == 0.05
+
+
+def test_levels_of_topics_are_no_spread(world: VerdictWorld) -> None:
+    """Ten draws near 0.8 and ten near 0.3: the score is sure, though the levels differ."""
+    world.dataset("topics", "Clustering")
+    draws = np.r_[np.full(10, 0.8), np.full(10, 0.3)] + np.tile(np.linspace(-0.01, 0.01, 10), 2)
+    world.draws(world.model("acme/one"), "topics", draws, [0] * 10 + [1] * 10)
+    shown = computed(world, world.board("topics"))
+    assert shown.high[0, 0] - shown.low[0, 0] < 0.02
+
+
+def test_a_file_that_comes_back_is_counted(world: VerdictWorld) -> None:
+    slug = world.two()
+    lost = world.queries(world.model("acme/lost"), "articles", np.random.default_rng(5).random(200))
+    board = board_of(world, slug)
+    with world.database.reading() as session:
+        ((cell,),) = EvidenceReader(world.blobs).cells(session, [lost]).values()
+    kept = cell.path.read_bytes()
+    world.lose(lost)
+    shown = computed(world, slug)
+    assert shown.unread.tolist() == [lost]
+    reader = EvidenceReader(world.blobs)
+    with world.database.reading() as session:
+        assert not certainty.is_readable(session, shown.unread, reader)
+    cell.path.write_bytes(kept)
+    with world.database.reading() as session:
+        assert certainty.is_readable(session, shown.unread, reader)
+        assert not len(certainty.compute(session, board, reader).unread)

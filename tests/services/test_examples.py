@@ -25,6 +25,7 @@ from app.services.examples.details import (
     detail,
 )
 from app.services.examples.matchups import (
+    CellMatch,
     ExampleLook,
     Examples,
     Matchup,
@@ -112,7 +113,7 @@ class TestWhichRuns:
         assert found.board == (slug, "Help desk")
         assert found.address(sort="place") == f"/compare/house?board={slug}&models=1,2&sort=place"
         assert found.address("test:a/b", "3") == f"/compare/house/test%3Aa%2Fb/3?board={slug}&models=1,2"
-        assert found.csv_address == f"/compare/house.csv?board={slug}&models=1,2"
+        assert found.csv_address(ExampleLook()) == f"/compare/house.csv?board={slug}&models=1,2"
 
     @pytest.mark.parametrize(
         ("keys", "slug", "board", "error", "code"),
@@ -357,11 +358,13 @@ class TestOneExample:
 
     def test_a_changed_instruction(self, of_kind: Callable[[str], Matchup]) -> None:
         matchup = of_kind("InstructionReranking")
-        found = detail(matchup, matchup.cells[0], 0, may_see=False)
-        assert isinstance(found, QueryDetail)
-        assert [query.id for query in found.queries] == ["x-og", "x-changed"]
-        (changed,) = found.changed
-        assert (changed.id, changed.text, changed.a, changed.b) == ("d0", None, (1, 2), (2, 1))
+        for may_see, ids in ((True, ["x-og", "x-changed"]), (False, ["query 1", "query 0"])):
+            found = detail(matchup, matchup.cells[0], 0, may_see=may_see)
+            assert isinstance(found, QueryDetail)
+            assert [query.id for query in found.queries] == ids
+            (changed,) = found.changed
+            assert (changed.id, changed.a, changed.b) == ("d0" if may_see else "document 0", (1, 2), (2, 1))
+            assert (changed.text is None) == (not may_see)
 
     def test_a_pair_with_its_ranks(self, of_kind: Callable[[str], Matchup]) -> None:
         matchup = of_kind("STS")
@@ -467,3 +470,10 @@ def test_a_file_that_is_no_dataset(world: ExampleWorld, of_kind: Callable[[str],
     Path(matchup.path).write_bytes(b"broken")
     with pytest.raises(NotFound, match="missing from this server's data folder, or damaged"):
         detail(matchup, matchup.cells[0], 0, may_see=True)
+
+
+def test_parts_whose_names_hold_colons_have_keys_of_their_own() -> None:
+    names = [("test", "de"), ("test:de", "default"), ("test", "d:e"), ("test:d", "e"), ("..", "default"), ("%2E", "x")]
+    keys = [CellMatch(split, subset, None, None).key for split, subset in names]  # type: ignore[arg-type]
+    assert len(set(keys)) == len(keys) and ".." not in keys
+    assert keys[0] == "test:de"

@@ -94,9 +94,25 @@ class TestDecision:
         assert [decision.outcome for decision in report.datasets] == [Gate.NOT_WORSE, Gate.CANNOT_TELL]
         assert report.datasets[1].message == "not tested. acme/new has no result here."
         assert report.whole.outcome is Gate.CANNOT_TELL
-        assert "But 1 of 2 has no test yet (b). Let the missing runs finish" in report.sentence
+        assert "But 1 of 2 has no whole test (b). Let the missing runs finish" in report.sentence
         assert ask(slug, datasets=["articles"]).whole.outcome is Gate.NOT_WORSE
         assert ask(slug, "acme/old", "acme/new").whole.outcome is Gate.WORSE  # the baseline's gap is no excuse
+
+    def test_a_dataset_that_does_not_count_is_owed(self, world: VerdictWorld, ask: Callable[..., GateReport]) -> None:
+        """One part of a single example, and one dataset of which only a part has values of both."""
+        slug = world.two(0.1)
+        world.dataset("single", "Classification")
+        world.dataset("partly", "Classification")
+        for model, name in ((1, "fra"), (2, "deu")):
+            many = np.random.default_rng(model).random(60)
+            world.texts(model, "single", {("test", "eng"): many, ("test", "deu"): [0.5 * model]})
+            world.texts(model, "partly", {("test", "eng"): many, ("test", name): many})
+        with world.database.session() as session:
+            benchmarks.edit(session, world.person, slug, dataset_slugs=["articles", "single", "partly"])
+        report = ask(slug)
+        assert [decision.owed for decision in report.datasets] == [False, True, True]
+        assert "over 2 datasets" in report.whole.message and "have no whole test (single, partly)" in report.sentence
+        assert "Only 1 of its 3 parts have values of both models." in report.datasets[2].message
 
     def test_a_lost_file_is_owed_and_clustering_is_not(
         self, world: VerdictWorld, ask: Callable[..., GateReport]
@@ -275,6 +291,23 @@ class TestCommand:
         monkeypatch.setenv("TOUCHSTONE_PORT", "no")
         result = CliRunner().invoke(cli, ["gate", "--board", "b", *self.MODELS, "--data-dir", str(tmp_path)])
         assert (result.exit_code, "the settings are wrong" in result.output) == (64, True)
+
+    def test_a_damaged_database_leaves_with_64(self, tmp_path: Path) -> None:
+        (tmp_path / "touchstone.db").write_bytes(bytes(range(256)) * 64)
+        result = CliRunner().invoke(cli, ["gate", "--board", "b", *self.MODELS, "--data-dir", str(tmp_path)])
+        assert (result.exit_code, "the database cannot be used" in result.output) == (64, True)
+
+    def test_a_fault_of_ours_is_no_answer(
+        self, world: VerdictWorld, gate: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Python would leave with 1, which says worse."""
+        slug = world.two(0.1)
+
+        def fail(*_: object, **__: object) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr("app.services.gate.decide", fail)
+        assert "something unforeseen happened, ZeroDivisionError" in gate("--board", slug, *self.MODELS, code=64).output
 
     def test_help_is_no_error(self) -> None:
         result = CliRunner().invoke(cli, ["gate", "--help"])

@@ -7,11 +7,12 @@ from html import unescape
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 
 from app.core import records
 from app.core.example_views import threshold_curve
 from app.db.session import Database
-from app.db.tables import Role
+from app.db.tables import Dataset, DatasetRevision, Role
 from app.settings import Settings
 from app.storage.blobs import BlobStore
 from app.web.example_charts import MOST_POINTS, curves, scatter
@@ -271,6 +272,28 @@ class TestSlices:
 
 
 class TestDownload:
+    def test_a_dataset_of_any_script_has_a_file(
+        self, world: ExampleWorld, as_member: Browser, database: Database
+    ) -> None:
+        query = world.of_kind("BitextMining")
+        with database.session() as session:
+            session.scalars(select(Dataset)).one().slug = "日本語"
+        answer = as_member.get(f"/compare/日本語.csv?{query}")
+        assert answer.status_code == 200
+        assert answer.headers["content-disposition"].endswith("''%E6%97%A5%E6%9C%AC%E8%AA%9E-examples.csv")
+        page = as_member.get(f"/compare/日本語?{query}&only=worse&sort=a").text
+        assert ".csv?" in page and "only=worse" in page.partition(".csv?")[2][:120]
+
+    def test_a_file_that_went_meanwhile_is_said_before_anything_is_given(
+        self, world: ExampleWorld, as_member: Browser, database: Database, settings: Settings
+    ) -> None:
+        query = world.of_kind("BitextMining")
+        assert as_member.get(f"/compare/house?{query}").status_code == 200
+        with database.reading() as session:
+            sha256 = session.scalars(select(DatasetRevision.canonical_sha256)).one()
+        BlobStore(settings.blobs_dir).delete(sha256)
+        assert as_member.get(f"/compare/house.csv?{query}").status_code == 404
+
     def test_a_look_as_csv(self, world: ExampleWorld, as_member: Browser) -> None:
         answer = as_member.get(f"/compare/house.csv?{world.of_kind('BitextMining')}&only=worse")
         assert answer.headers["content-type"].startswith("text/csv")

@@ -13,7 +13,7 @@ from app.errors import NotFound
 from app.services.examples import facts
 from app.services.examples.columns import PlacedQuery, kept_arrays, query_pairs
 from app.services.examples.matchups import CellMatch, Matchup
-from app.services.examples.rankings import RankedQuery, ranked_query, ranking_of, ranks_of, said
+from app.services.examples.rankings import RankedQuery, named_by, ranked_query, ranking_of, ranks_of, said
 
 Two = tuple[int | None, int | None]
 
@@ -189,7 +189,7 @@ def _query_pair(asked: _Asked) -> QueryDetail:
     changed = tuple(
         ChangedDocument(
             place,
-            records[place]["id"],
+            named_by(records[place], place, asked.may_see),
             said(records[place], asked.may_see),
             *((ranks[0].get(place), ranks[1].get(place)) for ranks in by_side),
         )

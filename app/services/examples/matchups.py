@@ -39,6 +39,12 @@ _FAILS_AT_ZERO: Final = frozenset(
 """Task types of which an example's 0 means that the model failed."""
 
 
+def _escaped(name: str) -> str:
+    """A name that holds no colon, and that no browser takes for a folder."""
+    text = name.replace("%", "%25").replace(":", "%3A")
+    return text.replace(".", "%2E") if text in {".", ".."} else text
+
+
 class Outcome(StrEnum):
     """Which examples to look at; A is the first model."""
 
@@ -91,7 +97,8 @@ class CellMatch:
     @property
     def key(self) -> str:
         """Its name in addresses: "test", or "test:eng-deu"."""
-        return self.split if self.subset == DEFAULT_SUBSET else f"{self.split}:{self.subset}"
+        split = _escaped(self.split)
+        return split if self.subset == DEFAULT_SUBSET else f"{split}:{_escaped(self.subset)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +144,9 @@ class Matchup:
         named = urlencode({**board, "models": models, **{name: text for name, text in query.items() if text}}, safe=",")
         return f"/compare/{path}?{named}"
 
-    @property
-    def csv_address(self) -> str:
-        """All examples as CSV."""
-        path, _, query = self.address().partition("?")
+    def csv_address(self, look: "ExampleLook") -> str:
+        """What a look shows, as CSV."""
+        path, _, query = self.address(**look.query()).partition("?")
         return f"{path}.csv?{query}"
 
 

@@ -93,7 +93,7 @@ def ranked_query(
     ranks = [ranks_of(documents) for documents, _ in rankings]
     wanted = {place for documents, _ in rankings for place in documents[:shown]} | grades.keys()
     records = facts.records(matchup.path, match.cell, "document", sorted(wanted))
-    named = {place: (place, found["id"], said(found, may_see)) for place, found in records.items()}
+    named = {place: (place, named_by(found, place, may_see), said(found, may_see)) for place, found in records.items()}
     relevant = [
         RelevantDocument(*named[place], grade, (ranks[0].get(place), ranks[1].get(place)))
         for place, grade in grades.items()
@@ -109,7 +109,8 @@ def ranked_query(
     )
     texts = tuple(record[name] for name in ("text", "instruction") if record.get(name)) if may_see else None
     lost = len(grades) - len(relevant)
-    return RankedQuery(record["id"], texts, tuple(relevant), lost, (a, b), (len(ranks[0]), len(ranks[1])))
+    counts = len(ranks[0]), len(ranks[1])
+    return RankedQuery(named_by(record, query, may_see), texts, tuple(relevant), lost, (a, b), counts)
 
 
 def ranking_of(evidence: CellEvidence, query: int) -> tuple[list[int], list[float]]:
@@ -125,6 +126,11 @@ def ranking_of(evidence: CellEvidence, query: int) -> tuple[list[int], list[floa
 def ranks_of(documents: Sequence[int]) -> dict[int, int]:
     """The ranks of documents, from 1."""
     return {place: rank for rank, place in enumerate(documents, start=1)}
+
+
+def named_by(record: Record, place: int, may_see: bool) -> str:
+    """The id of a query or document; for those who may see no texts, of which ids may be made, its kind and place."""
+    return str(record["id"]) if may_see else f"{record['kind']} {place}"
 
 
 def said(document: Record, may_see: bool) -> str | None:

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -69,7 +70,7 @@ def rows(matchup: Matchup, found: Examples, numbers: Sequence[int], *, may_see: 
                 number,
                 cell,
                 place,
-                str(records.get(place, {}).get("id", "")),
+                str(records.get(place, {}).get("id", "")) if may_see else "",
                 told.get(place, ()) if may_see else None,
                 float(found.a[number]),
                 float(found.b[number]),
@@ -117,10 +118,10 @@ def csv_parts(matchup: Matchup, found: Examples, numbers: Integers, *, may_see: 
     """These examples as CSV, some hundreds of lines at a time; text never begins like a formula.
 
     Raises:
-        NotFound: code `dataset_missing`, before anything is given.
+        NotFound: code `dataset_missing` or `evidence_missing`, before anything is given.
     """
-    facts.picker(matchup.path)
-    return _csv_parts(matchup, found, numbers, may_see)
+    parts = _csv_parts(matchup, found, numbers, may_see)
+    return chain([next(parts), next(parts, "")], parts)
 
 
 def _csv_parts(matchup: Matchup, found: Examples, numbers: Integers, may_see: bool) -> Iterator[str]:

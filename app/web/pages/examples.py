@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Final
+from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Request, Response
 from sqlalchemy.orm import Session
@@ -65,7 +66,7 @@ def download(
     found = examples_of(matchup)
     numbers = order(found, look, matchup.cell(look.cell) if look.cell else None)
     parts = csv_parts(matchup, found, numbers, may_see=viewer.can(Role.MEMBER))
-    name = f"attachment; filename*=UTF-8''{matchup.dataset.slug}-examples.csv"
+    name = f"attachment; filename*=UTF-8''{quote(f'{matchup.dataset.slug}-examples.csv', safe='')}"
     return StreamingResponse(parts, media_type="text/csv", headers={"Content-Disposition": name})
 
 
