@@ -12,7 +12,9 @@ from app.core.aggregation import Floats, Integers
 from app.core.contributions import average_precision_contributions, kendall_contributions, spearman_contributions
 from app.core.correlation import spearman
 from app.core.resampling import Strata, Stratum, Units, units_of
-from app.core.significance import Interval, score_interval
+from app.core.significance import INDICATIVE, Interval, score_interval
+
+_NOTHING: Final = 1e-9
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -88,10 +90,15 @@ def stratified(units: Units, cell: ExampleValues, cells: int) -> Strata:
 
 
 def interval_of(cells: Sequence[ExampleValues | None]) -> Interval | None:
-    """The 95% interval of a score that is the mean over cells; None where one says nothing of its own."""
+    """The 95% interval of a score that is the mean over cells.
+
+    None where a cell says nothing of its own, and where a few examples are all the same: that is no certainty.
+    """
     known = [cell for cell in cells if cell is not None]
     found = score_interval(strata_of(known)) if known and len(known) == len(cells) else None
-    return None if found is None or math.isnan(found.low) else found
+    if found is None or math.isnan(found.low):
+        return None
+    return None if found.n < INDICATIVE and found.high - found.low < _NOTHING else found
 
 
 def needed_arrays(task_type: str) -> tuple[str, ...]:

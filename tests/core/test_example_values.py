@@ -110,6 +110,12 @@ def test_few_and_very_many_examples_have_students_interval(n: int) -> None:
     assert found is not None and (found.low, found.high) == pytest.approx(expected)
 
 
+def test_a_few_perfect_examples_are_no_certainty() -> None:
+    assert interval_of([ExampleValues(np.arange(2), np.ones(2))]) is None
+    many = interval_of([ExampleValues(np.arange(80), np.ones(80))])
+    assert many is not None and (many.low, many.high) == (1.0, 1.0)
+
+
 def test_one_example_or_an_unknown_cell_says_nothing() -> None:
     assert interval_of(cells(1)) is None
     assert interval_of([*cells(50), None]) is None

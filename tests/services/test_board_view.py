@@ -544,10 +544,10 @@ class TestExport:
         assert "a\\_b\\|c \\& 50% \\\\end{tabular}" in head
         assert "acme/\\<b\\>x\\</b\\>\\|\\[y\\](z)\\_$1$" in row
         latex = as_latex(found)
-        assert "a\\_b|c \\& 50\\% \\textbackslash{}end\\{tabular\\}" in latex
+        assert "a\\_b\\textbar{}c \\& 50\\% \\textbackslash{}end\\{tabular\\}" in latex
         assert "\\_\\$1\\$" in latex
 
 
 def test_the_examples() -> None:
     tested = doctest.testmod(table_columns)
-    assert tested.attempted == 2 and not tested.failed
+    assert tested.attempted == 3 and not tested.failed
